@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+/// @file
+/// The door to a database: functions run in transactions, and their type says whether they may write.
+#pragma once
+
+#include <spillway/core/clock.hpp>
+#include <spillway/core/log.hpp>
+#include <spillway/db/database_stats.hpp>
+#include <spillway/db/detail/session_task.hpp>
+#include <spillway/db/session.hpp>
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace spillway {
+
+/// What holds for any engine.
+struct database_config {
+  std::string name{"db"};                             ///< In log events. At most 64 bytes.
+  std::chrono::milliseconds timeout{5'000};           ///< For waiting and running together, unless the call says otherwise. In [1 ms, 1 day].
+  std::size_t max_waiters{1'024};                     ///< Callers that may wait for a session, reads and writes each. In [0, 1'000'000].
+  std::uint64_t max_result_bytes{64U << 20U};         ///< What one query may hold in memory; a stream has no such limit. In [1 KiB, 4 GiB].
+  std::chrono::milliseconds slow_statement{500};      ///< Statements that take this long are logged. In [0, 1 day].
+  log_sink log{};                                     ///< Hears of slow statements.
+};
+
+/// How long one call may take, and what it is called in the log.
+struct session_options {
+  session_options() {}  // not an aggregate: may be a temporary in a co_await expression
+  template <class Rep, class Period>
+  session_options(std::chrono::duration<Rep, Period> at_most) : timeout{at_most} {}  // NOLINT(google-explicit-constructor)
+  session_options(deadline latest) : until{latest} {}                                // NOLINT(google-explicit-constructor)
+
+  std::optional<std::chrono::nanoseconds> timeout;  ///< From the call on. None: `database_config.timeout`.
+  deadline until;                                   ///< The request's own deadline; the sooner of both counts.
+  std::string label;                                ///< Goes into the log with slow statements.
+};
+
+namespace detail {
+SPILLWAY_EXPORT void start_operation(const std::shared_ptr<database_state>& state, session_kind kind,
+                                     std::shared_ptr<session_operation> operation, const session_options& options);
+}
+
+/// A database, used through functions: `read` runs one on a session that cannot write, `write` runs one in a transaction that is
+/// committed when it returns.
+///
+///     auto db = open_sqlite({.path = "cities.db"}).value();
+///     auto id = db.write([&](write_session& s) {
+///       return s.query_one<std::int64_t>("INSERT INTO city (name) VALUES ($1) RETURNING id", name).value().value();
+///     });
+///     auto names = db.read([](read_session& s) { return s.query("SELECT name FROM city"); });
+///
+/// What the function returns comes back as `result<T, db_error>`; a `result<T, db_error>` as it is. It is rolled back if it returns any
+/// `result` with an error, or throws. A db_exception, which `value()` throws, becomes the error of the result; anything else passes to the
+/// caller. A function may be run once or not at all, never twice.
+///
+/// Each face comes in three forms. `try_` never waits for a session: db_errc::busy. The plain and `_for` forms block the thread. `async_`
+/// runs the function on a thread of the database and completes on the handler's executor (without one: on a thread of the database, and
+/// after closing on Asio's system executor), with the signature `void(std::exception_ptr, result<T, db_error>)`: what the function threw,
+/// if anything, and the same result as above. Name a lambda before a co_await expression that uses it (g++ 12).
+///
+/// Threads:      every member may be called from any thread. Callers get sessions in the order in which they asked.
+/// Lifetime:     closing waits for functions that run, so not from inside one. Handlers may be called later; their executors must outlive that.
+/// Errors:       see db_errc. Asking for a session while holding one of the same database, or blocking one of its threads, is
+///               db_errc::would_deadlock.
+/// Time:         one deadline for waiting and running; it interrupts a running statement. A commit that has begun is not interrupted.
+/// Cancellation: `async_` honours all types: in the queue at once, later at the next statement or inside a running one; then nothing was
+///               committed.
+/// Cost:         a read or write is two short locks and the engine's begin and commit, and allocates only to wait. The threads of the
+///               `async_` face, one for each session and one more, start with its first use.
+class SPILLWAY_EXPORT database {
+ public:
+  /// Made by the functions that open an engine, such as `open_sqlite`.
+  explicit database(std::shared_ptr<detail::database_state> state) noexcept;
+  database(database&&) noexcept;
+  database& operator=(database&&) noexcept;
+  ~database();
+
+  template <class F>
+  auto read(F&& function, const session_options& options = {}) {
+    detail::function_task<read_session, F&> task{function};
+    return std::move(task).outcome(run(detail::session_kind::read, task, options, true));
+  }
+  template <class F>
+  auto write(F&& function, const session_options& options = {}) {
+    detail::function_task<write_session, F&> task{function};
+    return std::move(task).outcome(run(detail::session_kind::write, task, options, true));
+  }
+
+  template <class F>
+  auto read_for(F&& function, std::chrono::nanoseconds timeout) {
+    return read(std::forward<F>(function), session_options{timeout});
+  }
+  template <class F>
+  auto write_for(F&& function, std::chrono::nanoseconds timeout) {
+    return write(std::forward<F>(function), session_options{timeout});
+  }
+
+  template <class F>
+  auto try_read(F&& function, const session_options& options = {}) {
+    detail::function_task<read_session, F&> task{function};
+    return std::move(task).outcome(run(detail::session_kind::read, task, options, false));
+  }
+  template <class F>
+  auto try_write(F&& function, const session_options& options = {}) {
+    detail::function_task<write_session, F&> task{function};
+    return std::move(task).outcome(run(detail::session_kind::write, task, options, false));
+  }
+
+  template <class F, class Token>
+  auto async_read(F&& function, const session_options& options, Token&& token) {
+    return start<read_session, Token>(detail::session_kind::read, std::forward<F>(function), options, token);
+  }
+  template <class F, class Token>
+  auto async_write(F&& function, const session_options& options, Token&& token) {
+    return start<write_session, Token>(detail::session_kind::write, std::forward<F>(function), options, token);
+  }
+
+  /// Reads something small, to see whether the database answers.
+  [[nodiscard]] result<void, db_error> ping(const session_options& options = {});
+  /// A `ping` that may be kept longer than the database; then it answers db_errc::shutting_down.
+  [[nodiscard]] std::function<result<void, db_error>(const session_options&)> pinger() const;
+
+  /// Refuses new work and all that waits, waits for the functions that run, and closes the engine. May be called again, with the same answer.
+  /// Errors: what the engine reports; db_errc::would_deadlock from inside a function or a thread of the database: then nothing was done.
+  result<void, db_error> close();
+
+  /// The engine: "sqlite".
+  [[nodiscard]] std::string_view system_name() const noexcept;
+  [[nodiscard]] database_stats stats() const;
+
+ private:
+  /// Throws what the caller's function threw.
+  db_error run(detail::session_kind kind, detail::session_task& task, const session_options& options, bool may_wait);
+
+  template <class Session, class Token, class F>
+  auto start(detail::session_kind kind, F&& function, const session_options& options, Token& token) {
+    using task = detail::function_task<Session, std::decay_t<F>>;
+    return boost::asio::async_initiate<Token, void(std::exception_ptr, typename task::outcome_type)>(
+        [state = state_, kind](auto handler, std::decay_t<F> f, const session_options& chosen) {
+          auto operation = std::make_shared<detail::async_session_operation<task>>(std::move(f), std::move(handler));
+          detail::start_operation(state, kind, std::move(operation), chosen);
+        },
+        token, std::forward<F>(function), options);
+  }
+
+  std::shared_ptr<detail::database_state> state_;
+};
+
+}  // namespace spillway

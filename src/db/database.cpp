@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <spillway/db/database.hpp>
+
+#include "database_state.hpp"
+
+#include <utility>
+
+namespace spillway {
+
+namespace detail {
+
+void start_operation(const std::shared_ptr<database_state>& state, session_kind kind, std::shared_ptr<session_operation> operation,
+                     const session_options& options) {
+  state->start(kind, std::move(operation), options);
+}
+
+result<database, db_error> open_database(const database_config& config, std::unique_ptr<db_driver> driver) {
+  auto state = std::make_shared<database_state>(config, std::move(driver));
+  if (const auto opened = state->open_first_sessions(); !opened) return opened.error();
+  return database{std::move(state)};
+}
+
+}  // namespace detail
+
+database::database(std::shared_ptr<detail::database_state> state) noexcept : state_{std::move(state)} {}
+database::database(database&&) noexcept = default;
+
+database& database::operator=(database&& other) noexcept {
+  if (this == &other) return *this;
+  if (state_) (void)state_->close();
+  state_ = std::move(other.state_);
+  return *this;
+}
+
+database::~database() {
+  if (state_) (void)state_->close();
+}
+
+db_error database::run(detail::session_kind kind, detail::session_task& task, const session_options& options, bool may_wait) {
+  auto end = state_->run(kind, task, options, may_wait);
+  if (end.thrown) std::rethrow_exception(end.thrown);
+  return std::move(end.failure);
+}
+
+result<void, db_error> database::ping(const session_options& options) { return state_->ping(options); }
+
+std::function<result<void, db_error>(const session_options&)> database::pinger() const {
+  return [state = state_](const session_options& options) { return state->ping(options); };
+}
+
+result<void, db_error> database::close() { return state_->close(); }
+std::string_view database::system_name() const noexcept { return state_->system_name(); }
+database_stats database::stats() const { return state_->stats(); }
+
+}  // namespace spillway

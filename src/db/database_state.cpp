@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "database_state.hpp"
+
+#include "async_session.hpp"
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/system_executor.hpp>
+
+#include <fmt/format.h>
+
+#include <new>
+#include <stdexcept>
+
+namespace spillway::detail {
+
+db_connection::~db_connection() = default;
+db_driver::~db_driver() = default;
+session_task::~session_task() = default;
+session_operation::~session_operation() = default;
+
+namespace {
+
+/// The databases whose sessions this thread holds, innermost first.
+struct held_session {
+  explicit held_session(const database_state& state) noexcept : owner{&state}, outer{innermost} { innermost = this; }
+  ~held_session() { innermost = outer; }
+  held_session(const held_session&) = delete;
+  held_session& operator=(const held_session&) = delete;
+
+  const database_state* owner;
+  const held_session* outer;
+  static thread_local const held_session* innermost;
+};
+thread_local const held_session* held_session::innermost{nullptr};
+
+template <class T>
+void require_in(std::string_view field, T value, T least, T most, std::string_view unit) {
+  if (value >= least && value <= most) return;
+  throw std::invalid_argument(fmt::format("database_config.{} is {}{}; it must be in [{}, {}]", field, value, unit, least, most));
+}
+
+const database_config& validated(const database_config& config) {
+  constexpr std::int64_t day_ms{86'400'000};
+  constexpr std::uint64_t most_result_bytes{std::uint64_t{4} << 30U};
+  require_in<std::size_t>("name length", config.name.size(), 0, 64, " bytes");
+  require_in<std::int64_t>("timeout", config.timeout.count(), 1, day_ms, " ms");
+  require_in<std::size_t>("max_waiters", config.max_waiters, 0, 1'000'000, "");
+  require_in<std::uint64_t>("max_result_bytes", config.max_result_bytes, 1024, most_result_bytes, "");
+  require_in<std::int64_t>("slow_statement", config.slow_statement.count(), 0, day_ms, " ms");
+  return config;
+}
+
+}  // namespace
+
+database_state::database_state(const database_config& config, std::unique_ptr<db_driver> driver)
+    : config_{validated(config)}, driver_{std::move(driver)} {
+  for (const auto kind : {session_kind::read, session_kind::write}) {
+    const auto sessions = driver_->sessions(kind);
+    side(kind).lane = std::make_shared<session_lane>(sessions, config_.max_waiters);
+    side(kind).connections.resize(sessions);
+  }
+}
+
+database_state::~database_state() { (void)close(); }
+
+result<void, db_error> database_state::open_first_sessions() {
+  // The writer first: it makes the database.
+  for (const auto kind : {session_kind::write, session_kind::read}) {
+    if (const auto opened = connection_of(kind, 0); !opened) return opened.error();
+  }
+  return {};
+}
+
+result<db_connection*, db_error> database_state::connection_of(session_kind kind, std::size_t session) {
+  auto& connection = side(kind).connections[session];
+  if (!connection || !connection->usable()) {
+    connection.reset();
+    auto opened = driver_->open(kind);
+    if (!opened) return opened.error();
+    connection = std::move(*opened);
+  }
+  return connection.get();
+}
+
+deadline database_state::deadline_of(const session_options& options) const {
+  return deadline::after(system_clock_source().now(), options.timeout.value_or(config_.timeout)).sooner(options.until);
+}
+
+bool database_state::must_not_block() const {
+  for (const auto* held = held_session::innermost; held != nullptr; held = held->outer) {
+    if (held->owner == this) return true;
+  }
+  auto* const workers = worker_context_.load(std::memory_order_acquire);
+  return workers != nullptr && workers->get_executor().running_in_this_thread();
+}
+
+transaction_end database_state::run(session_kind kind, session_task& task, const session_options& options, bool may_wait) {
+  if (must_not_block()) {
+    count_error(db_errc::would_deadlock);
+    return {db_errc::would_deadlock, {}};
+  }
+  const statement_control control{deadline_of(options)};
+  const auto session = may_wait ? lane(kind)->take(control.until) : lane(kind)->try_take();
+  if (!session) return {session.error(), {}};
+  return run_on(kind, *session, task, control, options.label);
+}
+
+transaction_end database_state::run_on(session_kind kind, std::size_t session, session_task& task, const statement_control& control,
+                                       std::string_view label) {
+  const auto began = system_clock_source().now();
+  const held_session held{*this};
+  transaction_end end;
+  std::optional<session_context> context;
+  try {
+    if (const auto connection = connection_of(kind, session); !connection) {
+      end.failure = connection.error();
+    } else {
+      context.emplace(**connection, control, config_);
+      end = transact(kind, *context, task);
+    }
+  } catch (const std::bad_alloc&) {
+    // Ours or the driver's; what the task threw was caught further in. The session must be given back, and clean.
+    end = {db_errc::out_of_memory, {}};
+    if (context) context->connection().rollback();
+  }
+  lane(kind)->give_back(session, system_clock_source().now() - began);
+  count_error(end.failure.code());
+  if (context && context->slow_count() > 0) log_slow(kind, *context, label);
+  return end;
+}
+
+transaction_end database_state::transact(session_kind kind, session_context& context, session_task& task) {
+  auto& connection = context.connection();
+  if (const auto begun = connection.begin(context.control()); !begun) return {begun.error(), {}};
+  transaction_end end;
+  task_verdict verdict{false, {}};
+  try {
+    auto session = context.session();
+    verdict = task.run(session);
+  } catch (const db_exception& thrown) {
+    end.failure = thrown.error();
+  } catch (...) {
+    end = {db_errc::callback_threw, std::current_exception()};
+  }
+  const auto give_up = [&](db_error why) {
+    end.failure = std::move(why);
+    verdict.commit = false;
+  };
+  if (verdict.commit && kind == session_kind::write) {
+    // What is refused for lateness must not have happened.
+    if (const auto late = context.control().interrupted()) give_up(*late);
+  }
+  if (verdict.commit) {
+    if (const auto committed = connection.commit(); !committed) give_up(committed.error());
+  }
+  if (verdict.commit) {
+    side(kind).committed.add();
+  } else {
+    connection.rollback();
+    side(kind).rolled_back.add();
+    count_error(verdict.why);
+  }
+  return end;
+}
+
+void database_state::count_error(error_code code) noexcept {
+  if (code.category() != db_category() || !code.failed()) return;
+  errors_[static_cast<std::size_t>(code.value())].add();
+}
+
+void database_state::log_slow(session_kind kind, const session_context& context, std::string_view label) {
+  slow_statements_.add(static_cast<std::int64_t>(context.slow_count()));
+  if (!config_.log) return;
+  for (const auto& statement : context.slow()) {
+    const auto duration = fmt::format("{:.3f}", std::chrono::duration<double, std::milli>{statement.duration}.count());
+    const std::array<log_field, 5> fields{{{"database", config_.name},
+                                           {"operation", kind == session_kind::read ? "read" : "write"},
+                                           {"label", label},
+                                           {"duration_ms", duration},
+                                           {"sql", statement.sql}}};
+    config_.log(log_event{log_level::warning, "db", "slow statement", fields});
+  }
+}
+
+void database_state::start_workers() {
+  io_runner_config config;
+  // One for each session, so that who is given a session runs at once; one more for deadlines while all of those are busy.
+  config.threads = reads_.connections.size() + writes_.connections.size() + 1;
+  config.shape = runner_shape::shared_context;
+  config.thread_name = "spillway-db";
+  auto runner = std::make_unique<io_runner>(config);
+  runner->start();
+  timer_ = std::make_unique<expiry_timer>(runner->executor(), std::array{reads_.lane, writes_.lane});
+  worker_context_.store(&runner->context(0), std::memory_order_release);
+  runner_ = std::move(runner);
+}
+
+void database_state::start(session_kind kind, std::shared_ptr<session_operation> operation, const session_options& options) {
+  const auto until = deadline_of(options);
+  std::shared_ptr<async_session> call;
+  {
+    const std::scoped_lock lock{workers_mutex_};
+    if (!workers_closed_ && !runner_) start_workers();
+    // Made under the lock: from here on `call` keeps the threads from ending, should its handler need them.
+    const boost::asio::any_io_executor system{boost::asio::system_executor{}};
+    const auto threads = workers_closed_ ? system : runner_->executor();
+    call = std::make_shared<async_session>(*this, kind, std::move(operation), until, options.label, threads, threads);
+  }
+  call->honour_cancellation();
+  lane(kind)->take_for(call, until);
+  if (timer_) timer_->wake_by(until);
+}
+
+result<void, db_error> database_state::ping(const session_options& options) {
+  const auto probe = [&](read_session& session) { return session.query(driver_->probe_sql()); };
+  function_task<read_session, decltype(probe)&> task{probe};
+  auto end = run(session_kind::read, task, options, true);
+  const auto answered = std::move(task).outcome(std::move(end.failure));
+  if (!answered) return answered.error();
+  return {};
+}
+
+result<void, db_error> database_state::close() {
+  if (must_not_block()) return db_error{db_errc::would_deadlock};
+  const std::scoped_lock closing{close_mutex_};
+  if (closed_) return *closed_;
+  for (const auto kind : {session_kind::read, session_kind::write}) lane(kind)->stop();
+  {
+    const std::scoped_lock lock{workers_mutex_};
+    workers_closed_ = true;
+  }
+  for (const auto kind : {session_kind::read, session_kind::write}) lane(kind)->wait_until_idle();
+  if (timer_) timer_->stop();
+  if (runner_) runner_->drain();
+  closed_ = driver_->close(std::exchange(reads_.connections, {}), std::exchange(writes_.connections, {}));
+  return *closed_;
+}
+
+session_stats database_state::stats_of(const one_kind& kind) {
+  session_stats stats;
+  kind.lane->fill(stats);
+  stats.committed = static_cast<std::uint64_t>(kind.committed.value());
+  stats.rolled_back = static_cast<std::uint64_t>(kind.rolled_back.value());
+  return stats;
+}
+
+database_stats database_state::stats() const {
+  database_stats stats;
+  stats.reads = stats_of(reads_);
+  stats.writes = stats_of(writes_);
+  for (std::size_t i = 0; i < errors_.size(); ++i) {
+    stats.errors[i] = static_cast<std::uint64_t>(errors_[i].value()) + reads_.lane->refusals(static_cast<db_errc>(i)) +
+                      writes_.lane->refusals(static_cast<db_errc>(i));
+  }
+  stats.slow_statements = static_cast<std::uint64_t>(slow_statements_.value());
+  const auto cache = driver_->cache_stats();
+  stats.statement_cache_hits = cache.hits;
+  stats.statement_cache_misses = cache.misses;
+  stats.statement_cache_evictions = cache.evictions;
+  return stats;
+}
+
+}  // namespace spillway::detail

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "db_driver.hpp"
+#include "session_context.hpp"
+#include "session_lane.hpp"
+
+#include <spillway/core/io_runner.hpp>
+#include <spillway/core/striped_counter.hpp>
+#include <spillway/db/database.hpp>
+
+#include <array>
+#include <atomic>
+#include <exception>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <vector>
+
+namespace spillway::detail {
+
+class expiry_timer;
+
+/// How a read or write ended: with an error, with what the caller's function threw, or well.
+struct transaction_end {
+  db_error failure;
+  std::exception_ptr thrown;
+};
+
+/// The body of `database`: two lanes of sessions, the connections they stand for, and threads for the asynchronous calls.
+///
+/// Threads:  every member may be called from any thread.
+class database_state {
+ public:
+  database_state(const database_config& config, std::unique_ptr<db_driver> driver);
+  ~database_state();
+
+  /// Opens one session of each kind, so that what cannot work is found out now.
+  result<void, db_error> open_first_sessions();
+
+  transaction_end run(session_kind kind, session_task& task, const session_options& options, bool may_wait);
+  void start(session_kind kind, std::shared_ptr<session_operation> operation, const session_options& options);
+  result<void, db_error> ping(const session_options& options);
+  result<void, db_error> close();
+  [[nodiscard]] database_stats stats() const;
+  [[nodiscard]] std::string_view system_name() const noexcept { return driver_->system_name(); }
+
+  /// Runs the task on a session taken from the lane, and gives the session back.
+  transaction_end run_on(session_kind kind, std::size_t session, session_task& task, const statement_control& control,
+                         std::string_view label);
+  [[nodiscard]] const std::shared_ptr<session_lane>& lane(session_kind kind) const noexcept { return side(kind).lane; }
+
+ private:
+  struct one_kind {
+    std::shared_ptr<session_lane> lane;
+    std::vector<std::unique_ptr<db_connection>> connections;  // each belongs to who holds the session of that index
+    striped_counter committed;
+    striped_counter rolled_back;
+  };
+
+  [[nodiscard]] one_kind& side(session_kind kind) noexcept { return kind == session_kind::read ? reads_ : writes_; }
+  [[nodiscard]] const one_kind& side(session_kind kind) const noexcept { return kind == session_kind::read ? reads_ : writes_; }
+
+  void count_error(error_code code) noexcept;
+  transaction_end transact(session_kind kind, session_context& context, session_task& task);
+  result<db_connection*, db_error> connection_of(session_kind kind, std::size_t session);
+  void log_slow(session_kind kind, const session_context& context, std::string_view label);
+  [[nodiscard]] deadline deadline_of(const session_options& options) const;
+  /// Whether this thread holds a session of this database, or is one of its threads.
+  [[nodiscard]] bool must_not_block() const;
+  [[nodiscard]] static session_stats stats_of(const one_kind& kind);
+
+  /// Starts the threads of the asynchronous face. Under `workers_mutex_`.
+  void start_workers();
+
+  database_config config_;
+  std::unique_ptr<db_driver> driver_;
+  one_kind reads_;
+  one_kind writes_;
+  std::array<striped_counter, db_errc_count + 1> errors_;
+  striped_counter slow_statements_;
+
+  std::mutex workers_mutex_;  // guards the start of what follows, and workers_closed_
+  bool workers_closed_{false};
+  std::unique_ptr<io_runner> runner_;
+  std::unique_ptr<expiry_timer> timer_;
+  std::atomic<boost::asio::io_context*> worker_context_{nullptr};  // the runner's, once it runs
+
+  std::mutex close_mutex_;  // held for the whole of close()
+  std::optional<result<void, db_error>> closed_;
+};
+
+}  // namespace spillway::detail

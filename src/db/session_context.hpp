@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "db_driver.hpp"
+
+#include <spillway/db/session.hpp>
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace spillway::detail {
+
+struct slow_statement {
+  std::string sql;
+  std::chrono::nanoseconds duration;
+};
+
+/// What a session object stands on: a connection inside a transaction, and the limits that hold.
+class session_context {
+ public:
+  session_context(db_connection& connection, const statement_control& control, const database_config& config) noexcept
+      : connection_{&connection}, control_{&control}, config_{&config} {}
+
+  /// The session handed to the caller's function; a read's function sees only its base.
+  [[nodiscard]] write_session session() noexcept { return write_session{*this}; }
+
+  [[nodiscard]] static session_context& of(write_session& session) noexcept { return *session.context_; }
+
+  result<std::uint64_t, db_error> run(std::string_view sql, std::span<const sql_value> parameters, row_data& rows, row_sink& sink);
+  result<void, db_error> run_script(std::string_view sql);
+
+  [[nodiscard]] db_connection& connection() noexcept { return *connection_; }
+  [[nodiscard]] const statement_control& control() const noexcept { return *control_; }
+  [[nodiscard]] const database_config& config() const noexcept { return *config_; }
+  /// At most `slow_limit` of them, to be logged once the session is given back.
+  [[nodiscard]] const std::vector<slow_statement>& slow() const noexcept { return slow_; }
+  [[nodiscard]] std::uint64_t slow_count() const noexcept { return slow_count_; }
+
+ private:
+  static constexpr std::size_t slow_limit{16};
+
+  template <class Run>
+  auto timed(std::string_view sql, Run&& run);
+
+  db_connection* connection_;
+  const statement_control* control_;
+  const database_config* config_;
+  std::vector<slow_statement> slow_;
+  std::uint64_t slow_count_{0};
+};
+
+}  // namespace spillway::detail
