@@ -50,6 +50,20 @@ const database_config& validated(const database_config& config) {
   return config;
 }
 
+/// Runs the function; what it throws is put into `end`. A function of its own: g++ 12 lets `verdict = task.run(session)` write into `verdict` even when
+/// the call throws, and a function that threw would be committed. Here whatever is returned was written last.
+task_verdict verdict_of(session_task& task, session_context& context, transaction_end& end) {
+  try {
+    auto session = context.session();
+    return task.run(session);
+  } catch (const db_exception& thrown) {
+    end.failure = thrown.error();
+  } catch (...) {
+    end = {db_errc::callback_threw, std::current_exception()};
+  }
+  return {false, {}};
+}
+
 }  // namespace
 
 database_state::database_state(const database_config& config, std::unique_ptr<db_driver> driver)
@@ -133,15 +147,7 @@ transaction_end database_state::transact(session_kind kind, session_context& con
   auto& connection = context.connection();
   if (const auto begun = connection.begin(context.control()); !begun) return {begun.error(), {}};
   transaction_end end;
-  task_verdict verdict{false, {}};
-  try {
-    auto session = context.session();
-    verdict = task.run(session);
-  } catch (const db_exception& thrown) {
-    end.failure = thrown.error();
-  } catch (...) {
-    end = {db_errc::callback_threw, std::current_exception()};
-  }
+  auto verdict = verdict_of(task, context, end);
   const auto give_up = [&](db_error why) {
     end.failure = std::move(why);
     verdict.commit = false;
