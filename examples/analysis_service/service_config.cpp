@@ -6,10 +6,28 @@
 #include <boost/asio/ip/address.hpp>
 
 #include <cstdlib>
+#include <filesystem>
 
 namespace analysis {
 
 using namespace std::chrono_literals;
+
+namespace {
+
+bool is_address(const std::string& text) {
+  boost::system::error_code not_an_address;
+  (void)boost::asio::ip::make_address(text, not_an_address);
+  return !not_an_address;
+}
+
+bool is_access_log(const std::string& text) {
+  if (text == "-" || text == "off") return true;
+  const auto folder = std::filesystem::absolute(text).parent_path();
+  std::error_code failure;
+  return !text.empty() && std::filesystem::is_directory(folder, failure) && !std::filesystem::is_directory(text, failure);
+}
+
+}  // namespace
 
 std::string default_data_dir() {
   const auto* state = std::getenv("XDG_STATE_HOME");
@@ -27,10 +45,7 @@ service_config load_service_config(const std::string& file) {
   spillway::config_reader read{sources};
   read("root", config.root);
   read("data_dir", config.data_dir);
-  read("http.host", config.host);
-  boost::system::error_code not_an_address;
-  (void)boost::asio::ip::make_address(config.host, not_an_address);
-  if (not_an_address) read.problem("http.host is '" + config.host + "'; allowed: an IPv4 or IPv6 address in digits");
+  read.text("http.host", config.host, is_address, "an IPv4 or IPv6 address in digits");
   read("http.port", config.port);
   read("http.threads", config.http_threads, 0, 256);
   read("http.max_connections", config.max_connections, 1, 1'000'000);
@@ -44,7 +59,7 @@ service_config load_service_config(const std::string& file) {
   read("analysis.max_queued", config.max_queued_analyses, 1, 100'000);
   read.bytes("analysis.max_file_bytes", config.max_file_bytes, 1024, 1ULL << 40U);
   read("analysis.max_files", config.max_files, 1, 100'000'000);
-  read("access_log", config.access_log);
+  read.text("access_log", config.access_log, is_access_log, "- (standard output), off, or a file in a folder that exists");
   read.finish();
   return config;
 }

@@ -32,7 +32,7 @@ struct service_config {
   std::uint64_t max_file_bytes{4ULL << 30U};      ///< `analysis.max_file_bytes`: larger files are reported, not read; in [1KiB, 1TiB].
   std::uint64_t max_files{5'000'000};             ///< `analysis.max_files`: a larger tree fails; in [1, 100000000].
 
-  std::string access_log{"-"};                    ///< `access_log`: a file, `-` for standard output, or `off`.
+  std::string access_log{"-"};                    ///< `access_log`: a file in a folder that exists, `-` for standard output, or `off`.
 };
 
 /// `$XDG_STATE_HOME/spillway/analysis_service`, or the same below `~/.local/state`, or `./spillway-data` without a home.

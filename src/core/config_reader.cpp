@@ -62,6 +62,11 @@ struct config_reader::impl {
   struct found_value {
     std::string text;
     std::string origin;  ///< The variable, or the file and the key.
+    bool list;           ///< A JSON list, its elements with commas between them.
+  };
+  struct file_value {
+    std::string text;
+    bool list;
   };
 
   void load_environment(const std::vector<std::string>& lines) {
@@ -91,7 +96,7 @@ struct config_reader::impl {
       if (member.value().is_object()) {
         flatten(member.value().get_object(), key + ".");
       } else if (auto text = text_of(member.value())) {
-        file_values[key] = std::move(*text);
+        file_values.insert_or_assign(key, file_value{std::move(*text), member.value().is_array()});
       } else {
         problems.push_back(fmt::format("{}: {} is {}; allowed: text, a number, true, false, or a list of those", file, key,
                                        boost::json::serialize(member.value())));
@@ -120,26 +125,26 @@ struct config_reader::impl {
     known.emplace_back(key);
     const auto variable = prefix + variable_of(key);
     if (const auto direct = variables.find(variable); direct != variables.end()) {
-      return found_value{direct->second, variable};
+      return found_value{direct->second, variable, false};
     }
     if (const auto by_file = variables.find(variable + "_FILE"); by_file != variables.end()) {
       try {
         auto text = content_of(by_file->second);
         while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.pop_back();
-        return found_value{std::move(text), variable + "_FILE"};
+        return found_value{std::move(text), variable + "_FILE", false};
       } catch (const config_error& failure) {
         problems.push_back(fmt::format("{}_FILE is {}", variable, failure.problems().front()));
         return std::nullopt;
       }
     }
     if (const auto in_file = file_values.find(key); in_file != file_values.end()) {
-      return found_value{in_file->second, fmt::format("{}: {}", file, key)};
+      return found_value{in_file->second.text, fmt::format("{}: {}", file, key), in_file->second.list};
     }
     return std::nullopt;
   }
 
   void refuse(const found_value& value, std::string_view allowed) {
-    problems.push_back(fmt::format("{} is '{}'; allowed: {}", value.origin, value.text, allowed));
+    problems.push_back(fmt::format("{} is {}'{}'; allowed: {}", value.origin, value.list ? "a list, " : "", value.text, allowed));
   }
 
   /// The value of `key` if it is there, can be parsed, and is in [least, most].
@@ -147,7 +152,7 @@ struct config_reader::impl {
   std::optional<T> read(std::string_view key, Parse parse, T least, T most, std::string_view allowed) {
     const auto found = find(key);
     if (!found) return std::nullopt;
-    const std::optional<T> value = parse(found->text);
+    const std::optional<T> value = found->list ? std::nullopt : parse(found->text);
     if (!value || *value < least || *value > most) {
       refuse(*found, allowed);
       return std::nullopt;
@@ -168,13 +173,13 @@ struct config_reader::impl {
       problems.push_back(fmt::format("{}{} is unknown{}", where, name, nearest ? fmt::format("; did you mean {}?", *nearest) : ""));
     };
     for (const auto& [name, text] : variables) report("", name, known_variables);
-    for (const auto& [key, text] : file_values) report(file + ": ", key, known);
+    for (const auto& [key, value] : file_values) report(file + ": ", key, known);
   }
 
   std::string prefix;
   std::string file;
   std::map<std::string, std::string, std::less<>> variables;
-  std::map<std::string, std::string, std::less<>> file_values;
+  std::map<std::string, file_value, std::less<>> file_values;
   std::vector<std::string> known;
   std::vector<std::string> problems;
 };
@@ -207,7 +212,7 @@ std::optional<std::ptrdiff_t> config_reader::read_choice(std::string_view key, s
   const auto found = impl_->find(key);
   if (!found) return std::nullopt;
   const auto match = std::ranges::find(names, std::string_view{found->text});
-  if (match == names.end()) {
+  if (found->list || match == names.end()) {
     impl_->refuse(*found, fmt::format("{}", fmt::join(names, ", ")));
     return std::nullopt;
   }
@@ -226,6 +231,13 @@ void config_reader::operator()(std::string_view key, bool& value) {
 
 void config_reader::operator()(std::string_view key, std::string& value) {
   if (auto found = impl_->find(key)) value = std::move(found->text);
+}
+
+void config_reader::text(std::string_view key, std::string& value, const std::function<bool(const std::string&)>& valid, std::string_view allowed) {
+  auto found = impl_->find(key);
+  if (!found) return;
+  if (valid(found->text)) value = std::move(found->text);
+  else impl_->refuse(*found, allowed);
 }
 
 void config_reader::bytes(std::string_view key, std::uint64_t& value, std::uint64_t least, std::uint64_t most) {

@@ -25,13 +25,13 @@ TEST_CASE("service_config.reads_a_file") {
 
 TEST_CASE("service_config.every_wrong_value_is_reported_at_once") {
   const spillway::tests::temp_dir dir;
-  const auto file = dir.write("c.json", R"({"http": {"port": 65536, "threads": -1, "idle_timeout": "0s"}, "analysis": {"concurrent": 0, "max_file_bytes": "1"}, "rot": "/"})");
+  const auto file = dir.write("c.json", R"({"http": {"host": "localhost", "port": 65536, "threads": -1, "idle_timeout": "0s"}, "analysis": {"concurrent": 0, "max_file_bytes": "1"}, "rot": "/", "access_log": "/nowhere/at/all.log"})");
   try {
     (void)load_service_config(file);
     FAIL("accepted");
   } catch (const spillway::config_error& failure) {
-    CHECK(failure.problems().size() == 6);
-    for (const auto* part : {"http.port is '65536'", "http.threads is '-1'", "[100ms, 1h]", "[1, 64]", "[1KiB, 1TiB]", "did you mean root?"}) {
+    CHECK(failure.problems().size() == 8);
+    for (const auto* part : {"http.host is 'localhost'; allowed: an IPv4", "access_log is '/nowhere/at/all.log'; allowed: -", "http.port is '65536'", "http.threads is '-1'", "[100ms, 1h]", "[1, 64]", "[1KiB, 1TiB]", "did you mean root?"}) {
       CAPTURE(part);
       CHECK(std::ranges::any_of(failure.problems(), [&](const auto& problem) { return problem.find(part) != std::string::npos; }));
     }

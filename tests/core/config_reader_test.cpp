@@ -150,17 +150,21 @@ TEST_CASE("config_reader.the_environment_wins_over_the_file") {
 TEST_CASE("config_reader.mistakes_in_the_file_name_file_and_key") {
   const tests::temp_dir dir;
   config_sources sources = environment({});
-  sources.file = dir.write("config.json", R"({"http": {"port": 99999, "idel": 1}, "gone": null})");
+  sources.file = dir.write("config.json", R"({"http": {"port": 99999, "idel": 1, "backlog": [8080]}, "gone": null})");
   int port{0};
+  int backlog{7};
   int idle{0};
   const auto found = problems(sources, [&](config_reader& read) {
     read("http.port", port, 0, 65'535);
     read("http.idle", idle);
+    read("http.backlog", backlog);
   });
-  REQUIRE(found.size() == 3);
+  REQUIRE(found.size() == 4);
   CHECK(found[0] == sources.file + ": gone is null; allowed: text, a number, true, false, or a list of those");
   CHECK(found[1] == sources.file + ": http.port is '99999'; allowed: a whole number in [0, 65535]");
-  CHECK(found[2] == sources.file + ": http.idel is unknown; did you mean http.idle?");
+  CHECK(found[2].starts_with(sources.file + ": http.backlog is a list, '8080'; allowed: a whole number in ["));
+  CHECK(found[3] == sources.file + ": http.idel is unknown; did you mean http.idle?");
+  CHECK(backlog == 7);
 }
 
 TEST_CASE("config_reader.a_file_that_is_no_configuration_is_refused_whole") {

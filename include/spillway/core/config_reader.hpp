@@ -89,6 +89,9 @@ class SPILLWAY_EXPORT config_reader {
   /// Any text; it never appears in messages, so it may be a secret.
   void operator()(std::string_view key, std::string& value);
 
+  /// Text that `valid` accepts; the message says `allowed`, and the text: not for secrets.
+  void text(std::string_view key, std::string& value, const std::function<bool(const std::string&)>& valid, std::string_view allowed);
+
   /// A number of bytes in [least, most].
   void bytes(std::string_view key, std::uint64_t& value, std::uint64_t least, std::uint64_t most);
 
