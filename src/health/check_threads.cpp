@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "health/check_threads.hpp"
 
-#include <algorithm>
 #include <condition_variable>
 #include <deque>
-#include <list>
 #include <mutex>
 #include <system_error>
 #include <thread>
@@ -17,51 +15,47 @@ struct check_threads::shared {
 
   explicit shared(std::size_t most_threads) : most{most_threads} {}
 
-  struct worker {
-    std::thread thread;
-    bool in_work{false};
-    bool ended{false};
+  /// The last thing a thread does. Threads are never joined: a thread_local of a check may take its time, or report to the monitor.
+  struct farewell {
+    ~farewell() {
+      const std::scoped_lock lock{to->mutex};
+      --to->threads;
+      --to->leaving;
+      to->changed.notify_all();
+    }
+    const std::shared_ptr<shared> to;
   };
 
-  void work(worker& self) {
+  void work() {
     std::unique_lock lock{mutex};
     for (;;) {
       while (!waiting.empty()) {
         auto next = std::move(waiting.front());
         waiting.pop_front();
-        self.in_work = true;
         lock.unlock();
         next();
         next = nullptr;  // what it owned goes before the lock is taken
         lock.lock();
-        self.in_work = false;
         --busy;
       }
       changed.notify_all();
-      if (stopping || threads.size() - busy - ended > spare) break;
+      if (stopping || idle() > spare) break;
       changed.wait(lock, [this] { return stopping || !waiting.empty(); });
     }
-    self.ended = true;
-    ++ended;
+    ++leaving;
     changed.notify_all();
   }
 
-  /// Joins the threads that have ended. Under the lock: they no longer need it.
-  void reap() {
-    threads.remove_if([](worker& one) {
-      if (one.ended) one.thread.join();
-      return one.ended;
-    });
-    ended = 0;
-  }
+  /// Threads that can take work, less the work there is.
+  [[nodiscard]] std::size_t idle() const noexcept { return threads - leaving - busy; }
 
   const std::size_t most;
   std::mutex mutex;
   std::condition_variable changed;
   std::deque<std::function<void()>> waiting;  // each has an idle thread that is about to take it
-  std::list<worker> threads;
-  std::size_t busy{0};   // work taken and not done, `waiting` included
-  std::size_t ended{0};  // threads not joined yet
+  std::size_t threads{0};
+  std::size_t busy{0};     // work taken and not done, `waiting` included
+  std::size_t leaving{0};  // threads that take no more work and are not gone yet
   bool stopping{false};
 };
 
@@ -71,16 +65,17 @@ check_threads::~check_threads() { shut_down(std::chrono::nanoseconds{0}); }
 bool check_threads::try_run(std::function<void()> work) {
   const std::scoped_lock lock{shared_->mutex};
   if (shared_->stopping) return false;
-  shared_->reap();
-  if (shared_->threads.size() == shared_->busy) {
-    if (shared_->threads.size() == shared_->most) return false;
-    auto& made = shared_->threads.emplace_back();
+  if (shared_->idle() == 0) {
+    if (shared_->threads == shared_->most) return false;
     try {
-      made.thread = std::thread{[shared = shared_, &made] { shared->work(made); }};
+      std::thread{[self = shared_] {
+        thread_local const shared::farewell last{self};  // made before every thread_local of a check, so it goes after them
+        self->work();
+      }}.detach();
     } catch (const std::system_error&) {
-      shared_->threads.pop_back();
       return false;
     }
+    ++shared_->threads;
   }
   shared_->waiting.push_back(std::move(work));
   ++shared_->busy;
@@ -92,23 +87,10 @@ std::size_t check_threads::shut_down(std::chrono::nanoseconds patience) {
   std::unique_lock lock{shared_->mutex};
   shared_->stopping = true;
   shared_->changed.notify_all();
-  const auto all = [this](auto is) { return std::all_of(shared_->threads.begin(), shared_->threads.end(), is); };
-  shared_->changed.wait_for(lock, patience, [&all] { return all([](const auto& one) { return one.ended; }); });
-  // Whoever is not in work ends by itself now.
-  shared_->changed.wait(lock, [this, &all] {
-    return shared_->waiting.empty() && all([](const auto& one) { return one.ended || one.in_work; });
-  });
-  std::size_t left{0};
-  for (auto& one : shared_->threads) {
-    if (!one.thread.joinable()) continue;  // left behind by an earlier call
-    if (one.ended) {
-      one.thread.join();
-    } else {
-      one.thread.detach();  // its entry stays: the thread still writes to it
-      ++left;
-    }
-  }
-  return left;
+  shared_->changed.wait_for(lock, patience, [this] { return shared_->threads == 0; });
+  // Whoever is not in work leaves by itself now.
+  shared_->changed.wait(lock, [this] { return shared_->waiting.empty() && shared_->idle() == 0; });
+  return shared_->busy;
 }
 
 }  // namespace spillway::detail

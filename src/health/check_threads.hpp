@@ -23,7 +23,8 @@ class check_threads {
   /// False if every thread is busy, or another cannot be made. `work` does not throw.
   [[nodiscard]] bool try_run(std::function<void()> work);
 
-  /// Takes no more work, and waits for the rest; what has not returned after `patience` is left behind with its thread. Gives their number.
+  /// Takes no more work, and waits for the threads to go, no longer than `patience`. Gives the number of those that are still in work, and
+  /// are left behind.
   std::size_t shut_down(std::chrono::nanoseconds patience);
 
  private:

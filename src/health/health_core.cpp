@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
 #include <limits>
 #include <stdexcept>
 #include <string_view>
@@ -34,7 +35,7 @@ void count_up(std::uint32_t& run) noexcept {
 
 }  // namespace
 
-void check_config(const health_check_config& config) {
+void check_config(const health_check_config& config, check_kind kind) {
   constexpr std::size_t longest_name{64};
   constexpr std::string_view allowed{"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-"};
   if (config.name.empty() || config.name.size() > longest_name || config.name.find_first_not_of(allowed) != std::string::npos) {
@@ -43,13 +44,17 @@ void check_config(const health_check_config& config) {
   }
   field("interval", config.interval, milliseconds{10}, std::chrono::hours{24});
   field("timeout", config.timeout, milliseconds{1}, std::chrono::hours{1});
-  if (config.stale_after) {
-    field("stale_after", *config.stale_after, config.interval + config.timeout + milliseconds{1}, std::chrono::hours{24 * 7});
-  }
   field<std::uint32_t>("failures_to_fail", config.failures_to_fail, 1, 100);
   field<std::uint32_t>("successes_to_recover", config.successes_to_recover, 1, 100);
   field("jitter_ratio", config.jitter_ratio, 0.0, 1.0);
   field("degraded_weight_ratio", config.degraded_weight_ratio, 0.0, 1.0);
+  if (!config.stale_after) return;
+  milliseconds least{1};
+  if (kind == check_kind::run) {  // answers of a healthy check may lie as far apart as this
+    const auto longest = static_cast<double>(config.interval.count()) * (1 + config.jitter_ratio);
+    least += milliseconds{static_cast<milliseconds::rep>(std::ceil(longest))} + config.timeout;
+  }
+  field("stale_after", *config.stale_after, least, std::chrono::hours{24 * 7});
 }
 
 milliseconds staleness(const health_check_config& config) noexcept {

@@ -12,8 +12,10 @@
 
 namespace spillway::detail {
 
+enum class check_kind : std::uint8_t { run, reporter };
+
 /// Throws std::invalid_argument naming the field, the value and the range.
-void check_config(const health_check_config& config);
+void check_config(const health_check_config& config, check_kind kind);
 
 /// stale_after, or what stands for none.
 [[nodiscard]] std::chrono::milliseconds staleness(const health_check_config& config) noexcept;

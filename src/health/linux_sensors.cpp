@@ -71,11 +71,13 @@ std::vector<std::string> group_paths(const std::string& root, const std::string&
 
 /// Files of one version of control groups that tell of memory.
 struct memory_files {
-  std::string_view controller, mount, limit, used, inactive;
+  std::string_view controller, mount, limit, used;
+  std::array<std::string_view, 2> caches;  // lines of memory.stat
 };
 constexpr std::array<memory_files, 2> memory_versions{
-    {{"", "/sys/fs/cgroup", "/memory.max", "/memory.current", "inactive_file "},
-     {"memory", "/sys/fs/cgroup/memory", "/memory.limit_in_bytes", "/memory.usage_in_bytes", "total_inactive_file "}}};
+    {{"", "/sys/fs/cgroup", "/memory.max", "/memory.current", {"inactive_file ", "active_file "}},
+     {"memory", "/sys/fs/cgroup/memory", "/memory.limit_in_bytes", "/memory.usage_in_bytes",
+      {"total_inactive_file ", "total_active_file "}}}};
 
 class linux_system_sensors final : public system_sensors {
  public:
@@ -86,21 +88,23 @@ class linux_system_sensors final : public system_sensors {
     const auto total_kib = text ? number_after(*text, "MemTotal:") : std::nullopt;
     const auto free_kib = text ? number_after(*text, "MemAvailable:") : std::nullopt;
     if (!total_kib || !free_kib || *total_kib == 0 || *free_kib > *total_kib) return error_code{health_errc::unreadable};
-    memory_reading tightest{(*total_kib - *free_kib) * 1'024, *total_kib * 1'024};
+    const memory_reading machine{(*total_kib - *free_kib) * 1'024, *total_kib * 1'024};
+    std::optional<memory_reading> tightest;
     for (const auto& files : memory_versions) {
       for (const auto& group : group_paths(root_, std::string{files.mount}, files.controller)) {
         const auto limit = number_in(group + std::string{files.limit});  // "max" is no number
-        if (!limit || *limit == 0 || *limit >= tightest.limit_bytes) continue;
-        if (const auto used = used_by(group, files)) tightest = {*used, *limit};
+        if (!limit || *limit == 0 || *limit >= machine.limit_bytes) continue;
+        const auto used = used_by(group, files);
+        if (used && (!tightest || share({*used, *limit}) > share(*tightest))) tightest = {*used, *limit};
       }
     }
-    return tightest;
+    return tightest.value_or(machine);
   }
 
-  [[nodiscard]] result<cpu_reading> cpu() const override {
-    if (const auto limited = limited_cpu()) return *limited;
+  [[nodiscard]] result<std::vector<cpu_reading>> cpu() const override {
     const auto text = read_file(root_ + "/proc/stat");
     if (!text || !text->starts_with("cpu ")) return error_code{health_errc::unreadable};
+    if (auto limited = limited_cpu(processors_in(*text)); !limited.empty()) return limited;
     // user nice system idle iowait irq softirq steal; what follows is part of user and nice.
     std::array<std::uint64_t, 8> ticks{};
     std::string_view rest = std::string_view{*text}.substr(4);
@@ -114,7 +118,7 @@ class linux_system_sensors final : public system_sensors {
     std::uint64_t all{0};
     for (const auto field : ticks) all += field;
     constexpr std::size_t idle{3}, iowait{4};
-    return cpu_reading{as_time(all - ticks[idle] - ticks[iowait]), as_time(all)};
+    return std::vector{cpu_reading{as_time(all - ticks[idle] - ticks[iowait]), as_time(all), {}}};
   }
 
   [[nodiscard]] result<disk_reading> disk(const std::string& path) const override {
@@ -133,30 +137,38 @@ class linux_system_sensors final : public system_sensors {
     const auto used = number_in(group + std::string{files.used});
     const auto detail = read_file(group + "/memory.stat");
     if (!used) return std::nullopt;
-    const auto inactive = detail ? number_after(*detail, files.inactive).value_or(0) : 0;
-    return *used - std::min(*used, inactive);
+    std::uint64_t cached{0};
+    for (const auto key : files.caches) cached += detail ? number_after(*detail, key).value_or(0) : 0;
+    return *used - std::min(*used, cached);
   }
 
-  /// What the process' control groups allow it, and what the tightest of them used; none if there is no quota.
-  [[nodiscard]] std::optional<cpu_reading> limited_cpu() const {
-    std::optional<double> least;
-    std::optional<std::uint64_t> used_us;
+  static double share(const memory_reading& read) { return static_cast<double>(read.used_bytes) / static_cast<double>(read.limit_bytes); }
+
+  /// Lines "cpu0", "cpu1" and so on, one a processor that is online.
+  static double processors_in(const std::string& stat) {
+    double count{0};
+    for (auto at = stat.find("\ncpu"); at != std::string::npos; at = stat.find("\ncpu", at + 1)) ++count;
+    return count;
+  }
+
+  /// What the process' control groups allow it and what they used; a quota no less than what the machine has limits nothing.
+  [[nodiscard]] std::vector<cpu_reading> limited_cpu(double processors) const {
+    std::vector<cpu_reading> limited;
     for (const auto& group : group_paths(root_, "/sys/fs/cgroup", "")) {
       const auto text = read_file(group + "/cpu.max");  // quota and period in microseconds; "max" is no number
       const auto quota = text ? number(*text) : std::nullopt;
       const auto period = quota ? number(std::string_view{*text}.substr(std::min(text->find(' '), text->size()))) : std::nullopt;
       if (!quota || !period || *period == 0) continue;
-      const auto processors = static_cast<double>(*quota) / static_cast<double>(*period);
-      if (least && *least <= processors) continue;
+      const auto allowed = static_cast<double>(*quota) / static_cast<double>(*period);
+      if (allowed >= processors) continue;
       const auto stat = read_file(group + "/cpu.stat");
-      const auto usage = stat ? number_after(*stat, "usage_usec ") : std::nullopt;
-      if (!usage) continue;
-      least = processors;
-      used_us = usage;
+      const auto used_us = stat ? number_after(*stat, "usage_usec ") : std::nullopt;
+      if (!used_us) continue;
+      const std::chrono::duration<double, std::nano> elapsed{std::chrono::steady_clock::now().time_since_epoch()};
+      limited.push_back({std::chrono::microseconds{*used_us}, std::chrono::nanoseconds{static_cast<std::int64_t>(elapsed.count() * allowed)},
+                         group + ' ' + *text});
     }
-    if (!used_us) return std::nullopt;
-    const std::chrono::duration<double, std::nano> elapsed{std::chrono::steady_clock::now().time_since_epoch()};
-    return cpu_reading{std::chrono::microseconds{*used_us}, std::chrono::nanoseconds{static_cast<std::int64_t>(elapsed.count() * *least)}};
+    return limited;
   }
 
   const std::string root_;

@@ -10,7 +10,7 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/prefer.hpp>
 
-#include <algorithm>
+#include <optional>
 #include <utility>
 
 namespace spillway::detail {
@@ -38,10 +38,9 @@ void monitor_driver::start() {
 
 void monitor_driver::turn() {
   const auto state = state_.lock();
-  const auto next = state ? state->poll() : time_point::max();
-  if (next == time_point::max()) return end();
-  const auto wait = std::max(next - state->clock().now(), time_point::duration{0});
-  timer_.expires_after(wait);
+  const auto wait = state ? state->time_until(state->poll()) : std::nullopt;
+  if (!wait) return end();
+  timer_.expires_after(*wait);
   timer_.async_wait([self = shared_from_this()](const error_code& cancelled) {
     if (!cancelled) self->turn();
   });

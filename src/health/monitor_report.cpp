@@ -89,7 +89,7 @@ void monitor_state::report_startup(health_report& to, time_point now) const {
     to.checks.push_back(describe(one, now));
     all_up = all_up && one.core.ever_up();
   }
-  if (!started_up_ && !all_up) refuse(to, health_state::unknown, "starting");
+  if (!all_up) refuse(to, health_state::unknown, "starting");
 }
 
 health_check_report monitor_state::describe(const entry& one, time_point now) const {

@@ -13,6 +13,7 @@
 #include <array>
 #include <exception>
 #include <stdexcept>
+#include <utility>
 
 namespace spillway::detail {
 
@@ -44,8 +45,7 @@ void heartbeat_cell::beat() noexcept { last_ns.store(clock.now().time_since_epoc
 
 loop_heartbeat heartbeat_cell::read(time_point now, std::chrono::nanoseconds allowed_age) const noexcept {
   const std::chrono::nanoseconds last{last_ns.load(std::memory_order_relaxed)};
-  return {std::max(now.time_since_epoch() - last, std::chrono::nanoseconds{0}),
-          std::chrono::nanoseconds{lag_ns.load(std::memory_order_relaxed)}, allowed_age};
+  return {std::max(now.time_since_epoch() - last, std::chrono::nanoseconds{0}), lag, allowed_age};
 }
 
 monitor_state::monitor_state(health_monitor_config config, const clock_source& clock)
@@ -57,24 +57,18 @@ monitor_state::entry* monitor_state::find(const std::string& name) {
 }
 
 std::size_t monitor_state::add(const health_check_config& config, question ask) {
-  check_config(config);
-  std::shared_ptr<monitor_driver> driver;
-  std::size_t index{0};
-  {
-    const std::scoped_lock lock{mutex_};
-    if (find(config.name) != nullptr) {
-      throw std::invalid_argument(fmt::format("health_check_config.name is '{}'; it must be unique, and that check is there", config.name));
-    }
-    if (checks_.size() >= config_.max_checks) {
-      throw std::invalid_argument(
-          fmt::format("health check '{}' is one too many; health_monitor_config.max_checks is {}", config.name, config_.max_checks));
-    }
-    index = checks_.size();
-    checks_.emplace_back(config, std::move(ask)).changed_at = clock_.wall_now();
-    driver = driver_.lock();
+  check_config(config, ask.index() == 0 ? check_kind::reporter : check_kind::run);
+  const std::scoped_lock lock{mutex_};
+  if (find(config.name) != nullptr) {
+    throw std::invalid_argument(fmt::format("health_check_config.name is '{}'; it must be unique, and that check is there", config.name));
   }
-  if (driver) driver->nudge();
-  return index;
+  if (checks_.size() >= config_.max_checks) {
+    throw std::invalid_argument(
+        fmt::format("health check '{}' is one too many; health_monitor_config.max_checks is {}", config.name, config_.max_checks));
+  }
+  checks_.emplace_back(config, std::move(ask)).changed_at = clock_.wall_now();
+  nudge();
+  return checks_.size() - 1;
 }
 
 std::shared_ptr<heartbeat_cell> monitor_state::add_heartbeat(std::string name, boost::asio::any_io_executor loop, liveness_rule rule) {
@@ -100,8 +94,12 @@ error_code monitor_state::begin_driving(std::shared_ptr<monitor_driver> driver, 
   return {};
 }
 
+void monitor_state::nudge() {
+  if (stopped_) return;
+  if (const auto driver = driver_.lock()) driver->nudge();
+}
+
 time_point monitor_state::poll() {
-  const auto now = clock_.now();
   std::vector<std::stop_source> give_up;
   launches later;
   std::vector<std::size_t> due;
@@ -109,6 +107,7 @@ time_point monitor_state::poll() {
   {
     const std::scoped_lock lock{mutex_};
     if (stopped_) return time_point::max();
+    const auto now = clock_.now();
     begin_judging();
     ask_loops(now);
     starved_ = false;
@@ -136,6 +135,12 @@ time_point monitor_state::poll() {
   return next;
 }
 
+std::optional<time_point::duration> monitor_state::time_until(time_point next) const {
+  const std::scoped_lock lock{mutex_};
+  if (stopped_) return std::nullopt;
+  return std::max(next - clock_.now(), time_point::duration{0});
+}
+
 void monitor_state::begin_judging() {
   if (judging_) return;
   judging_ = true;
@@ -146,13 +151,19 @@ void monitor_state::begin_judging() {
 
 void monitor_state::ask_loops(time_point now) {
   for (const auto& cell : heartbeats_) {
-    if (!cell->loop || cell->posted.exchange(true)) continue;
-    boost::asio::post(cell->loop, [cell, now] {
-      cell->lag_ns.store((cell->clock.now() - now).count(), std::memory_order_relaxed);
-      cell->beat();
-      cell->posted = false;
+    if (!cell->loop || std::exchange(cell->posted, true)) continue;
+    boost::asio::post(cell->loop, [self = weak_from_this(), cell, now] {
+      if (const auto held = self.lock()) held->loop_ran(*cell, now);
     });
   }
+}
+
+void monitor_state::loop_ran(heartbeat_cell& cell, time_point asked) {
+  const std::scoped_lock lock{mutex_};
+  if (closed_) return;
+  cell.lag = clock_.now() - asked;
+  cell.beat();
+  cell.posted = false;
 }
 
 void monitor_state::begin_run(std::size_t index, time_point now, launches& later) {
@@ -199,12 +210,11 @@ bool monitor_state::hand_over(const std::shared_ptr<check_run>& run, const std::
 
 void monitor_state::finished(std::size_t check, std::uint64_t run, health_result result) {
   result.message = clean_message(std::move(result.message));
-  std::shared_ptr<monitor_driver> driver;
   {
-    const auto now = clock_.now();
     const std::scoped_lock lock{mutex_};
     auto& one = checks_[check];
-    if (one.run != run) return;
+    if (closed_ || one.run != run) return;
+    const auto now = clock_.now();
     const bool hung_before = one.core.phase() == run_phase::hung;
     one.duration = now - one.core.run_started();
     if (one.core.finished(result.state, now)) {
@@ -215,17 +225,17 @@ void monitor_state::finished(std::size_t check, std::uint64_t run, health_result
       push({news::kind::returned, one.config.name, {}, {}, fmt::format("after {} ms", one.duration / std::chrono::milliseconds{1})});
     }
     show(one, now);
-    if (!stopped_ && (starved_ || one.core.run_at() < armed_)) driver = driver_.lock();
+    if (starved_ || one.core.run_at() < armed_) nudge();
   }
   deliver();
-  if (driver) driver->nudge();
 }
 
 void monitor_state::reported(std::size_t check, health_result result) {
   result.message = clean_message(std::move(result.message));
   {
-    const auto now = clock_.now();
     const std::scoped_lock lock{mutex_};
+    if (closed_) return;
+    const auto now = clock_.now();
     auto& one = checks_[check];
     one.core.reported(result.state, now);
     one.message = std::move(result.message);
@@ -241,15 +251,11 @@ void monitor_state::show(entry& one, time_point now) {
     one.shown = state;
     one.changed_at = clock_.wall_now();
   }
-  if (!started_up_) {
-    started_up_ = std::all_of(checks_.begin(), checks_.end(), [](const entry& any) {
-      return any.config.criticality == health_criticality::non_critical || any.core.ever_up();
-    });
-  }
 }
 
 time_point monitor_state::next_wake(time_point now) const {
-  auto next = now + config_.heartbeat_interval;
+  constexpr std::chrono::milliseconds retry{100};  // nobody tells when a thread becomes free
+  auto next = now + (starved_ ? std::min(config_.heartbeat_interval, retry) : config_.heartbeat_interval);
   for (const auto& one : checks_) {
     for (const auto at : {one.core.run_at(), one.core.stale_at()}) {
       if (at > now) next = std::min(next, at);  // what is due and could not start waits for a thread, not for a time
@@ -259,7 +265,6 @@ time_point monitor_state::next_wake(time_point now) const {
 }
 
 void monitor_state::stop() noexcept {
-  std::shared_ptr<monitor_driver> driver;
   std::vector<std::stop_source> give_up;
   {
     const std::scoped_lock lock{mutex_};
@@ -268,10 +273,11 @@ void monitor_state::stop() noexcept {
     for (const auto& one : checks_) {
       if (one.core.phase() != run_phase::idle) give_up.push_back(one.stop);
     }
-    driver = driver_.lock();
+    if (const auto driver = driver_.lock()) driver->end();
+    ++in_user_code_;
   }
   for (auto& source : give_up) source.request_stop();
-  if (driver) driver->end();
+  leave_user_code();
 }
 
 void monitor_state::shut_down() {
@@ -281,7 +287,7 @@ void monitor_state::shut_down() {
   {
     std::unique_lock lock{mutex_};
     closed_ = true;
-    left_user_code_.wait_for(lock, config_.shutdown_wait, [this] { return in_user_code_ == 0; });
+    left_user_code_.wait(lock, [this] { return in_user_code_ == 0; });  // all of it must return at once
     for (const auto& one : checks_) {
       if (one.core.phase() == run_phase::idle || one.ask.index() != 1) continue;
       names += names.empty() ? "" : ", ";

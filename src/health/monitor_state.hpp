@@ -28,7 +28,7 @@ namespace spillway::detail {
 class monitor_driver;
 class check_run;
 
-/// One event loop's pulse. `last_ns` and `lag_ns` are written by the loop, the rest is fixed.
+/// One event loop's pulse. What is not constant is guarded by the monitor's lock, but for `last_ns`.
 struct heartbeat_cell {
   heartbeat_cell(std::string of, liveness_rule by, boost::asio::any_io_executor on, const clock_source& time);
   void beat() noexcept;
@@ -39,11 +39,11 @@ struct heartbeat_cell {
   const boost::asio::any_io_executor loop;  // empty if the loop beats by itself
   const clock_source& clock;
   std::atomic<std::int64_t> last_ns;
-  std::atomic<std::int64_t> lag_ns{0};
-  std::atomic<bool> posted{false};  // a beat is on its way through the loop
+  std::chrono::nanoseconds lag{0};
+  bool posted{false};  // a beat is on its way through the loop
 };
 
-/// Threads: all. `mutex_` guards everything but the cells of heartbeats; no code of the user runs under it.
+/// Threads: all. `mutex_` guards everything but the beats of heartbeats; no code of the user runs under it.
 class monitor_state : public std::enable_shared_from_this<monitor_state> {
  public:
   using question = std::variant<std::monostate, std::shared_ptr<const blocking_health_check>, std::shared_ptr<const async_health_check>>;
@@ -61,6 +61,8 @@ class monitor_state : public std::enable_shared_from_this<monitor_state> {
   /// Makes `driver` the one that drives it, and `executor` a loop that is watched.
   error_code begin_driving(std::shared_ptr<monitor_driver> driver, const boost::asio::any_io_executor& executor);
   time_point poll();
+  /// How long the driver waits after poll; none once stopped. Apart, as the clock may be gone when the monitor is.
+  [[nodiscard]] std::optional<time_point::duration> time_until(time_point next) const;
   void stop() noexcept;
   void shut_down();
 
@@ -72,7 +74,6 @@ class monitor_state : public std::enable_shared_from_this<monitor_state> {
   [[nodiscard]] health_report report(health_probe probe) const;
   [[nodiscard]] std::vector<check_snapshot> snapshots() const;
   [[nodiscard]] health_monitor_stats stats() const;
-  [[nodiscard]] const clock_source& clock() const noexcept { return clock_; }
 
  private:
   struct entry {
@@ -98,8 +99,10 @@ class monitor_state : public std::enable_shared_from_this<monitor_state> {
   using launches = std::vector<std::function<void()>>;
 
   [[nodiscard]] entry* find(const std::string& name);
+  void nudge();  // under the lock, so that nothing is posted once `stop` has returned
   void begin_judging();
   void ask_loops(time_point now);
+  void loop_ran(heartbeat_cell& cell, time_point asked);
   void begin_run(std::size_t index, time_point now, launches& later);
   bool hand_over(const std::shared_ptr<check_run>& run, const std::shared_ptr<const blocking_health_check>& check,
                  const health_check_context& context);
@@ -129,11 +132,10 @@ class monitor_state : public std::enable_shared_from_this<monitor_state> {
   bool stopped_{false};
   bool starved_{false};  // a blocking check is due and no thread is free
   bool draining_{false};
-  bool started_up_{false};
   std::optional<std::string> fatal_;
   std::deque<news> news_;
   bool delivering_{false};
-  bool closed_{false};  // the monitor is gone: nobody is told anything
+  bool closed_{false};  // the monitor is gone: nobody is told anything, and the clock is not read
   std::size_t in_user_code_{0};
   std::condition_variable left_user_code_;
   std::uint64_t lost_changes_{0};

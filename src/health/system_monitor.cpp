@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdint>
 #include <mutex>
 #include <stdexcept>
 #include <utility>
@@ -23,10 +24,22 @@ std::optional<double> share(double part, double whole) {
   return std::clamp(part / whole, 0.0, 1.0);
 }
 
-/// None if the readings do not follow each other, as when the process was moved to another control group.
-std::optional<double> load_between(const cpu_reading& before, const cpu_reading& after) {
-  if (after.busy < before.busy) return std::nullopt;
-  return share(static_cast<double>((after.busy - before.busy).count()), static_cast<double>((after.capacity - before.capacity).count()));
+/// The load of whatever is closest to its limit. None if no reading follows one before, as when the process was moved to another control
+/// group.
+std::optional<double> load_between(const std::vector<cpu_reading>& before, const std::vector<cpu_reading>& after) {
+  std::optional<double> most;
+  for (const auto& now : after) {
+    const auto then = std::find_if(before.begin(), before.end(), [&now](const auto& one) { return one.limit == now.limit; });
+    if (then == before.end() || now.busy < then->busy) continue;
+    const auto busy = now.busy - then->busy;
+    const auto capacity = now.capacity - then->capacity;
+    most = std::max(most, share(static_cast<double>(busy.count()), static_cast<double>(capacity.count())));
+  }
+  return most;
+}
+
+void cannot_read(std::string_view what, const error_code& why, system_sample& sample) {
+  sample.unreadable.push_back(fmt::format("cannot read {}: {}", what, why.message()));
 }
 
 void warn_above(double warning_ratio, const std::optional<double>& used_ratio, std::string_view what, std::vector<std::string>& warnings) {
@@ -51,44 +64,63 @@ health_result judge(const system_sample& sample, const system_monitor_config& co
 struct system_monitor::state {
   state(system_monitor_config with, std::shared_ptr<const system_sensors> from) : config{std::move(with)}, sensors{std::move(from)} {}
 
-  /// One at a time: the processor's load lies between two samples.
   system_sample take() {
-    const std::scoped_lock turn{sampling};
     system_sample sample;
-    const auto cannot_read = [&sample](std::string_view what, const error_code& why) {
-      sample.unreadable.push_back(fmt::format("cannot read {}: {}", what, why.message()));
-    };
+    const auto turn = begin(sample);
+    for (auto& disk : sample.disks) {
+      if (const auto read = sensors->disk(disk.path)) {
+        disk.used_ratio = share(static_cast<double>(read->used_bytes), static_cast<double>(read->used_bytes + read->available_bytes));
+      } else {
+        disk.used_ratio.reset();
+        cannot_read("disk " + disk.path, read.error(), sample);
+      }
+      keep(sample, turn);
+    }
+    return sample;
+  }
+
+  /// Reads all that cannot hang, one at a time, since the processor's load lies between two samples. Disks are as they were last. Gives the
+  /// sample's number.
+  std::uint64_t begin(system_sample& sample) {
+    const std::scoped_lock turn{sampling};
     if (const auto memory = sensors->memory()) {
       sample.memory_used_ratio = share(static_cast<double>(memory->used_bytes), static_cast<double>(memory->limit_bytes));
     } else {
-      cannot_read("memory", memory.error());
+      cannot_read("memory", memory.error(), sample);
     }
     if (const auto cpu = sensors->cpu()) {
-      if (last_cpu) sample.cpu_used_ratio = load_between(*last_cpu, *cpu);
+      sample.cpu_used_ratio = load_between(last_cpu, *cpu);
       last_cpu = *cpu;
     } else {
-      cannot_read("CPU", cpu.error());
-    }
-    for (const auto& path : config.disk_paths) {
-      sample.disks.push_back({path, std::nullopt});
-      if (const auto disk = sensors->disk(path)) {
-        sample.disks.back().used_ratio =
-            share(static_cast<double>(disk->used_bytes), static_cast<double>(disk->used_bytes + disk->available_bytes));
-      } else {
-        cannot_read("disk " + path, disk.error());
-      }
+      cannot_read("CPU", cpu.error(), sample);
     }
     const std::scoped_lock lock{mutex};
+    sample.disks = last.disks;
+    if (sample.disks.empty()) {
+      for (const auto& path : config.disk_paths) sample.disks.push_back({path, std::nullopt});
+    }
     last = sample;
-    return sample;
+    return ++newest;
+  }
+
+  /// Keeps it unless a newer one has been begun.
+  void keep(const system_sample& sample, std::uint64_t turn) {
+    const std::scoped_lock lock{mutex};
+    if (turn == newest) last = sample;
+  }
+
+  system_sample last_sample() {
+    const std::scoped_lock lock{mutex};
+    return last;
   }
 
   const system_monitor_config config;
   const std::shared_ptr<const system_sensors> sensors;
-  std::mutex sampling;  // held while sensors are read
-  std::optional<cpu_reading> last_cpu;
-  std::mutex mutex;  // taken after `sampling`; never held while reading, so that `last_sample` does not wait for a disk
+  std::mutex sampling;  // held while memory and processor are read, never while a disk is
+  std::vector<cpu_reading> last_cpu;
+  std::mutex mutex;  // taken after `sampling`, guards what follows
   system_sample last;
+  std::uint64_t newest{0};  // number of the sample begun last
 };
 
 system_monitor::system_monitor(const system_monitor_config& config, std::shared_ptr<const system_sensors> sensors)
@@ -110,8 +142,7 @@ blocking_health_check system_monitor::check() const {
 }
 
 system_sample system_monitor::last_sample() const {
-  const std::scoped_lock lock{state_->mutex};
-  return state_->last;
+  return state_->last_sample();
 }
 
 void write_metrics(const system_monitor& monitor, std::string_view, metric_writer& out) {

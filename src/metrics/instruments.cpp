@@ -21,22 +21,27 @@ histogram_cells::histogram_cells(std::span<const std::chrono::nanoseconds> bound
   }
 }
 
-std::int64_t histogram_cells::total(std::size_t cell) const noexcept {
-  std::int64_t sum{0};
+template <class Number>
+Number histogram_cells::total(std::size_t cell) const noexcept {
+  Number sum{0};
   for (std::size_t stripe = 0; stripe < stripe_count; ++stripe) {
     const line* row = rows_.get() + stripe * lines_per_row_;
-    sum += row[cell / cells_per_line].cells[cell % cells_per_line].load(std::memory_order_relaxed);
+    sum += static_cast<Number>(
+        static_cast<std::uint64_t>(row[cell / cells_per_line].cells[cell % cells_per_line].load(std::memory_order_relaxed)));
   }
   return sum;
 }
 
 std::vector<std::uint64_t> histogram_cells::counts() const {
   std::vector<std::uint64_t> counts;
-  for (std::size_t bucket = 0; bucket <= bounds_ns_.size(); ++bucket) counts.push_back(static_cast<std::uint64_t>(total(bucket + 1)));
+  for (std::size_t bucket = 0; bucket <= bounds_ns_.size(); ++bucket) counts.push_back(total<std::uint64_t>(bucket + 1));
   return counts;
 }
 
-std::chrono::nanoseconds histogram_cells::sum() const noexcept { return std::chrono::nanoseconds{total(0)}; }
+// Each stripe has room for 584 years. One that is full begins again, which reads as a restart, and the sum is never negative.
+std::chrono::duration<double> histogram_cells::sum() const noexcept {
+  return std::chrono::duration<double, std::nano>{total<double>(0)};
+}
 
 void read_cell(const histogram_cells& cell, prometheus::ClientMetric& to) {
   constexpr double ns_per_second{1e9};
@@ -48,7 +53,7 @@ void read_cell(const histogram_cells& cell, prometheus::ClientMetric& to) {
     to.histogram.bucket.push_back({seen, static_cast<double>(bounds[i]) / ns_per_second});
   }
   to.histogram.sample_count = seen + counts.back();  // from the buckets, so that the two always agree
-  to.histogram.sample_sum = static_cast<double>(cell.sum().count()) / ns_per_second;
+  to.histogram.sample_sum = cell.sum().count();
 }
 
 }  // namespace detail

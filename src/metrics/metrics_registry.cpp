@@ -160,6 +160,15 @@ struct metrics_registry::impl {
     return made;
   }
 
+  /// Forgets those that have ended once there may be as many of them as of the others. Under the lock.
+  void add_binding(const std::shared_ptr<binding_slot>& slot) {
+    if (bindings.size() >= prune_at) {
+      std::erase_if(bindings, [](const auto& one) { return one.expired(); });
+      prune_at = std::max<std::size_t>(16, 2 * bindings.size());
+    }
+    bindings.push_back(slot);
+  }
+
   std::vector<prometheus::MetricFamily> gather() {
     std::vector<prometheus::MetricFamily> gathered;
     std::vector<admission_book::rejected_key> news;
@@ -178,7 +187,6 @@ struct metrics_registry::impl {
     {
       const std::scoped_lock lock{mutex};
       for (const auto& [name, store] : families) own.push_back(store);
-      std::erase_if(bindings, [](const auto& slot) { return slot.expired(); });
       for (const auto& slot : bindings) {
         if (auto held = slot.lock()) bound.push_back(std::move(held));
       }
@@ -186,9 +194,8 @@ struct metrics_registry::impl {
     constexpr std::size_t of_the_registry{3};
     scrape_table table{book, config.series_per_family, config.families + of_the_registry};
     table.add_own(build_info());
-    table.add_own({std::string{dropped_name}, "Sets of label values that were counted under 'other' because the family was full.",
-                   prometheus::MetricType::Counter, {}});
-    table.add_own({std::string{rejected_name}, "Series kept out of the exposition, by reason.", prometheus::MetricType::Counter, {}});
+    table.reserve(dropped_name, "Sets of label values that were counted under 'other' because the family was full.");
+    table.reserve(rejected_name, "Series kept out of the exposition, by reason.");
     for (const auto& store : own) table.add_own(store->collect());
     table_writer writer{table};
     for (const auto& slot : bound) {
@@ -202,8 +209,8 @@ struct metrics_registry::impl {
       for (auto& metric : family.metric) table.add(family.name, family.help, family.type, std::move(metric), false);
     }
     table.settle();
-    table.add_own({std::string{dropped_name}, {}, prometheus::MetricType::Counter, dropped(own)});
-    table.add_own({std::string{rejected_name}, {}, prometheus::MetricType::Counter, rejected()});
+    table.fill(dropped_name, dropped(own));
+    table.fill(rejected_name, rejected());
     return table.take();
   }
 
@@ -245,7 +252,8 @@ struct metrics_registry::impl {
   std::mutex mutex;         // guards what follows
   std::map<std::string, std::shared_ptr<family_store>> families;
   std::map<std::string, std::string, std::less<>> claimed;  // name of a sample -> family
-  std::vector<std::weak_ptr<binding_slot>> bindings;
+  std::vector<std::weak_ptr<binding_slot>> bindings;  // some may have ended
+  std::size_t prune_at{16};
 };
 
 namespace {
@@ -315,7 +323,7 @@ histogram_family metrics_registry::add_histogram_family(std::string_view name, s
 metric_binding metrics_registry::bind_writer(std::string name, std::function<void(metric_writer&)> write) {
   auto slot = std::make_shared<binding_slot>(std::move(name), std::move(write));
   const std::scoped_lock lock{impl_->mutex};
-  impl_->bindings.push_back(slot);
+  impl_->add_binding(slot);
   return metric_binding{std::move(slot)};
 }
 

@@ -96,22 +96,26 @@ bool scrape_table::claim_names(const std::string& name, prometheus::MetricType t
 }
 
 void scrape_table::add_own(prometheus::MetricFamily family) {
-  if (const auto found = entries_.find(family.name); found != entries_.end()) {
-    auto& series = found->second.family.metric;
-    std::move(family.metric.begin(), family.metric.end(), std::back_inserter(series));
-    return;
-  }
   claim_names(family.name, family.type);
   auto& made = entries_[family.name];
   made.family = std::move(family);
   made.own_keys_missing = true;
 }
 
+void scrape_table::reserve(std::string_view name, std::string_view help) {
+  add_own({std::string{name}, std::string{help}, prometheus::MetricType::Counter, {}});
+  entries_.find(name)->second.reserved = true;
+}
+
+void scrape_table::fill(std::string_view name, std::vector<prometheus::ClientMetric> series) {
+  entries_.find(name)->second.family.metric = std::move(series);
+}
+
 scrape_table::entry* scrape_table::find_or_make(std::string_view name, std::string_view help, prometheus::MetricType type,
                                                 rejection& why) {
   if (const auto found = entries_.find(name); found != entries_.end()) {
     why = rejection::conflicting_type;
-    return found->second.family.type == type ? &found->second : nullptr;
+    return found->second.family.type == type && !found->second.reserved ? &found->second : nullptr;
   }
   if (entries_.size() >= most_families_ || (book_.families.size() >= most_families_ && !book_.families.contains(std::string{name}))) {
     why = rejection::too_many_families;

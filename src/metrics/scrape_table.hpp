@@ -52,6 +52,10 @@ class scrape_table {
   /// A family known to be consistent, with each series once; `help` and type hold even if it has no series yet.
   void add_own(prometheus::MetricFamily family);
 
+  /// A counter of which nobody else may add a series, and, once all else is in, its series.
+  void reserve(std::string_view name, std::string_view help);
+  void fill(std::string_view name, std::vector<prometheus::ClientMetric> series);
+
   /// One series from a source that knows nothing of the others. With `capped` it may end in `other`.
   void add(std::string_view name, std::string_view help, prometheus::MetricType type, prometheus::ClientMetric metric, bool capped);
 
@@ -71,6 +75,7 @@ class scrape_table {
     std::vector<std::pair<std::string, prometheus::ClientMetric>> newcomers;  // series to be admitted at the end, with their keys
     std::unordered_map<std::string, std::size_t> overflow;
     bool own_keys_missing{false};
+    bool reserved{false};
   };
 
   entry* find_or_make(std::string_view name, std::string_view help, prometheus::MetricType type, rejection& why);

@@ -256,7 +256,7 @@ TEST_CASE("health_core.a_bad_configuration_names_the_field") {
     auto config = config_of(1, 1);
     change(config);
     try {
-      check_config(config);
+      check_config(config, check_kind::run);
     } catch (const std::invalid_argument& refused) {
       return std::string{refused.what()};
     }
@@ -273,6 +273,31 @@ TEST_CASE("health_core.a_bad_configuration_names_the_field") {
   CHECK(refusal([](auto& c) { c.jitter_ratio = 1.5; }) == "health_check_config.jitter_ratio is 1.5; it must be in [0, 1]");
   CHECK(refusal([](auto& c) { c.degraded_weight_ratio = -0.1; }) == "health_check_config.degraded_weight_ratio is -0.1; it must be in [0, 1]");
   CHECK(refusal([](auto& c) { c.degraded_weight_ratio = std::nan(""); }).starts_with("health_check_config.degraded_weight_ratio is nan"));
+}
+
+TEST_CASE("health_core.the_least_stale_after_never_makes_a_healthy_check_unknown") {
+  auto config = config_of(1, 1);
+  config.jitter_ratio = 0.5;
+  config.stale_after = 17s;
+  CHECK_THROWS_WITH_AS(check_config(config, check_kind::run),
+                       "health_check_config.stale_after is 17000 ms; it must be in [17001 ms, 604800000 ms]", std::invalid_argument);
+  config.stale_after = 17'001ms;
+  check_config(config, check_kind::run);
+  health_core core{config};
+  core.started(zero, 0.999);
+  CHECK(core.finished(health_state::ok, zero));
+  const auto second = core.run_at();
+  core.started(second, 0.0);
+  CHECK(core.state(second + 2s - 1ns) == health_state::ok);  // a moment before its deadline
+}
+
+TEST_CASE("health_core.a_reporter_may_be_stale_at_once") {
+  auto config = config_of(1, 1);
+  config.stale_after = 1ms;
+  check_config(config, check_kind::reporter);
+  config.stale_after = 0ms;
+  CHECK_THROWS_WITH_AS(check_config(config, check_kind::reporter),
+                       "health_check_config.stale_after is 0 ms; it must be in [1 ms, 604800000 ms]", std::invalid_argument);
 }
 
 TEST_CASE("health_core.no_stale_after_means_three_intervals_and_the_timeout") {

@@ -92,6 +92,21 @@ TEST_CASE("health_monitor.startup_waits_for_each_critical_check_to_be_well_once_
   CHECK(started().http_status == 200);
 }
 
+TEST_CASE("health_monitor.startup_waits_for_a_critical_check_that_was_added_later_too") {
+  monitored with;
+  const auto started = [&with] { return with.monitor.report(health_probe::startup).http_status; };
+  with.monitor.add(plain("cache", health_criticality::non_critical), [](const auto&) { return health_result::ok(); });
+  with.run();
+  auto state = health_state::failed;
+  with.monitor.add(plain("database"), [&state](const auto&) { return health_result{state, ""}; });
+  CHECK(started() == 503);
+  with.run();
+  CHECK(started() == 503);
+  state = health_state::ok;
+  with.advance_and_run(10s);
+  CHECK(started() == 200);
+}
+
 TEST_CASE("health_monitor.flapping_answers_do_not_change_the_state") {
   monitored with;
   auto config = plain("database");
@@ -239,6 +254,18 @@ TEST_CASE("health_monitor.a_reporter_that_falls_silent_becomes_unknown") {
   copy.report(health_result::degraded("behind"));
   CHECK(with.check("consumer").state == health_state::degraded);
   CHECK(with.check("consumer").age == 0ns);
+}
+
+TEST_CASE("health_monitor.a_reporter_may_be_stale_sooner_than_an_interval") {
+  monitored with;
+  auto config = plain("consumer");
+  config.stale_after = 1s;
+  const auto reporter = with.monitor.add_reporter(config);
+  reporter.report(health_result::ok());
+  with.advance_and_run(1s);
+  CHECK(with.check("consumer").state == health_state::ok);
+  with.advance_and_run(1ms);
+  CHECK(with.check("consumer").state == health_state::unknown);
 }
 
 TEST_CASE("health_monitor.a_report_is_right_even_if_nobody_polls") {

@@ -8,6 +8,7 @@
 
 #include <cerrno>
 #include <string>
+#include <vector>
 
 using namespace spillway;
 using namespace std::chrono_literals;
@@ -25,6 +26,7 @@ class fake_root {
   }
   void put(const std::string& file, const std::string& text) const { folder_.write(file.substr(1), text); }
   [[nodiscard]] memory_reading memory() const { return linux_sensors(path())->memory().value(); }
+  [[nodiscard]] std::vector<cpu_reading> cpu() const { return linux_sensors(path())->cpu().value(); }
   [[nodiscard]] std::string path() const { return folder_.path().string(); }
 
  private:
@@ -48,12 +50,12 @@ TEST_CASE("linux_sensors.a_control_group_of_version_2_limits_memory_and_caches_d
   root.put("/proc/self/cgroup", "0::/system.slice/app.service\n");
   root.put("/sys/fs/cgroup/system.slice/app.service/memory.max", "4194304\n");
   root.put("/sys/fs/cgroup/system.slice/app.service/memory.current", "3145728\n");
-  root.put("/sys/fs/cgroup/system.slice/app.service/memory.stat", "anon 1\ninactive_file 1048576\n");
+  root.put("/sys/fs/cgroup/system.slice/app.service/memory.stat", "anon 1\ninactive_file 786432\nactive_file 262144\n");
   CHECK(root.memory().limit_bytes == 4 * mib);
   CHECK(root.memory().used_bytes == 2 * mib);
 }
 
-TEST_CASE("linux_sensors.the_tightest_limit_above_the_process_holds") {
+TEST_CASE("linux_sensors.of_several_limits_the_one_closest_to_being_reached_counts") {
   const fake_root root;
   root.put("/proc/self/cgroup", "0::/a/b\n");
   root.put("/sys/fs/cgroup/a/b/memory.max", "4194304\n");
@@ -62,6 +64,9 @@ TEST_CASE("linux_sensors.the_tightest_limit_above_the_process_holds") {
   root.put("/sys/fs/cgroup/a/memory.current", "2097152\n");
   CHECK(root.memory().limit_bytes == 3 * mib);
   CHECK(root.memory().used_bytes == 2 * mib);
+  root.put("/sys/fs/cgroup/a/b/memory.current", "4000000\n");
+  CHECK(root.memory().limit_bytes == 4 * mib);
+  CHECK(root.memory().used_bytes == 4'000'000);
 }
 
 TEST_CASE("linux_sensors.a_control_group_of_version_1_limits_memory") {
@@ -69,7 +74,7 @@ TEST_CASE("linux_sensors.a_control_group_of_version_1_limits_memory") {
   root.put("/proc/self/cgroup", "9:name=systemd:/\n4:memory:/box\n0::/\n");
   root.put("/sys/fs/cgroup/memory/box/memory.limit_in_bytes", "5242880\n");
   root.put("/sys/fs/cgroup/memory/box/memory.usage_in_bytes", "2097152\n");
-  root.put("/sys/fs/cgroup/memory/box/memory.stat", "cache 5\ninactive_file 7\ntotal_inactive_file 1048576\n");
+  root.put("/sys/fs/cgroup/memory/box/memory.stat", "cache 5\ninactive_file 7\ntotal_inactive_file 524288\ntotal_active_file 524288\n");
   root.put("/sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n");
   CHECK(root.memory().limit_bytes == 5 * mib);
   CHECK(root.memory().used_bytes == 1 * mib);
@@ -85,7 +90,7 @@ TEST_CASE("linux_sensors.inside_a_container_the_groups_of_the_host_are_not_visib
 
 TEST_CASE("linux_sensors.processor_time_is_that_of_the_machine_without_waiting") {
   const fake_root root;
-  const auto read = linux_sensors(root.path())->cpu().value();
+  const auto read = root.cpu().at(0);
   CHECK(read.busy * 1'020 == read.capacity * 170);  // 100+20+30+4+6+10 of all eight
   CHECK(read.busy > 0ns);
 }
@@ -96,17 +101,47 @@ TEST_CASE("linux_sensors.a_quota_of_a_control_group_is_the_capacity") {
   root.put("/sys/fs/cgroup/app/cpu.max", "50000 100000\n");
   root.put("/sys/fs/cgroup/app/cpu.stat", "usage_usec 2000000\nuser_usec 1\n");
   const auto sensors = linux_sensors(root.path());
-  const auto before = sensors->cpu().value();
   const auto start = std::chrono::steady_clock::now();
+  const auto before = sensors->cpu().value().at(0);
   root.put("/sys/fs/cgroup/app/cpu.stat", "usage_usec 2250000\nuser_usec 1\n");
-  const auto after = sensors->cpu().value();
+  const auto after = sensors->cpu().value().at(0);
   const auto elapsed = std::chrono::steady_clock::now() - start;
   CHECK(before.busy == 2s);
   CHECK(after.busy - before.busy == 250ms);
   CHECK(after.capacity > before.capacity);
-  CHECK(after.capacity - before.capacity <= elapsed);  // half of it passed, and a little before the start
+  CHECK(after.capacity - before.capacity <= elapsed);  // half of it passed
   root.put("/sys/fs/cgroup/app/cpu.max", "max 100000\n");
-  CHECK(sensors->cpu().value().busy != 2250ms);  // no quota: the machine's
+  CHECK(sensors->cpu().value().at(0).busy != 2250ms);  // no quota: the machine's
+  CHECK(sensors->cpu().value().at(0).limit != after.limit);
+}
+
+TEST_CASE("linux_sensors.each_quota_above_the_process_is_read_and_a_changed_one_is_another_limit") {
+  const fake_root root;
+  root.put("/proc/self/cgroup", "0::/a/b\n");
+  root.put("/sys/fs/cgroup/a/b/cpu.max", "25000 100000\n");
+  root.put("/sys/fs/cgroup/a/b/cpu.stat", "usage_usec 1000000\n");
+  root.put("/sys/fs/cgroup/a/cpu.max", "50000 100000\n");
+  root.put("/sys/fs/cgroup/a/cpu.stat", "usage_usec 3000000\n");
+  const auto before = root.cpu();
+  REQUIRE(before.size() == 2);
+  CHECK(before[0].busy == 1s);
+  CHECK(before[1].busy == 3s);
+  CHECK(before[1].capacity > before[0].capacity);
+  root.put("/sys/fs/cgroup/a/b/cpu.max", "30000 100000\n");
+  const auto after = root.cpu();
+  REQUIRE(after.size() == 2);
+  CHECK(after[0].limit != before[0].limit);
+  CHECK(after[1].limit == before[1].limit);
+}
+
+TEST_CASE("linux_sensors.a_quota_above_what_the_machine_has_limits_nothing") {
+  const fake_root root;
+  root.put("/proc/self/cgroup", "0::/app\n");
+  root.put("/sys/fs/cgroup/app/cpu.max", "100000 100000\n");  // one processor, as the machine
+  root.put("/sys/fs/cgroup/app/cpu.stat", "usage_usec 2000000\n");
+  CHECK(root.cpu().at(0).limit.empty());
+  root.put("/proc/stat", "cpu  100 20 30 800 50 4 6 10 99 99\ncpu0 1 2 3 4\ncpu1 1 2 3 4\nintr 5\n");
+  CHECK(root.cpu().at(0).busy == 2s);
 }
 
 TEST_CASE("linux_sensors.what_cannot_be_read_is_an_error") {
@@ -129,8 +164,8 @@ TEST_CASE("linux_sensors.this_machine_can_be_read") {
   const auto memory = sensors->memory().value();
   CHECK(memory.used_bytes > 0);
   CHECK(memory.used_bytes < memory.limit_bytes);
-  const auto before = sensors->cpu().value();
-  const auto after = sensors->cpu().value();
+  const auto before = sensors->cpu().value().at(0);
+  const auto after = sensors->cpu().value().at(0);
   CHECK(after.busy >= before.busy);
   CHECK(after.capacity >= before.capacity);
   const auto disk = sensors->disk("/").value();

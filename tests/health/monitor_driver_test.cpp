@@ -14,8 +14,13 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <doctest/doctest.h>
 
+#include <atomic>
+#include <functional>
+#include <latch>
 #include <optional>
+#include <stop_token>
 #include <thread>
+#include <utility>
 #include <vector>
 
 using namespace spillway;
@@ -83,13 +88,93 @@ TEST_CASE("health_monitor.async_run_can_be_awaited") {
 
 TEST_CASE("health_monitor.a_context_destroyed_before_the_monitor_does_no_harm") {
   health_monitor monitor;
-  monitor.add(quick("check"), [](const auto&) { return health_result::ok(); });
+  monitor.add_async(quick("check"), [](const health_check_context&, const health_completion& done) { done(health_result::ok()); });
   {
     asio::io_context io;
     monitor.start(io.get_executor());
     io.poll();
   }
   monitor.stop();
+}
+
+TEST_CASE("health_monitor.nothing_is_posted_after_stop_has_returned") {
+  asio::io_context io;
+  manual_clock clock;
+  health_monitor* self{nullptr};
+  health_completion complete;
+  const auto stop_and_drain = [&] {
+    self->stop();
+    io.restart();
+    io.poll();
+  };
+  health_monitor monitor{{.on_change = [&](const health_change&) { stop_and_drain(); }}, clock};
+  self = &monitor;
+  monitor.add_async(quick("check"), [&](const health_check_context&, health_completion done) { complete = std::move(done); });
+  monitor.start(io.get_executor());
+  io.poll();
+  complete(health_result::ok());  // due again before the driver wakes: it is told, and the observer stops the monitor
+  io.restart();
+  CHECK(io.poll() == 0);
+}
+
+TEST_CASE("health_monitor.nothing_is_posted_after_any_of_two_stops_has_returned") {
+  asio::io_context io;
+  manual_clock clock;
+  health_monitor monitor{{}, clock};
+  health_completion kept;
+  std::optional<std::stop_callback<std::function<void()>>> on_stop;
+  monitor.add_async(quick("check"), [&](const health_check_context& context, health_completion done) {
+    kept = std::move(done);
+    on_stop.emplace(context.stop, [&] {  // within the first stop
+      monitor.stop();
+      io.restart();
+      io.poll();
+    });
+  });
+  monitor.start(io.get_executor());
+  io.poll();
+  monitor.stop();
+  io.restart();
+  CHECK(io.poll() == 0);
+}
+
+TEST_CASE("health_monitor.the_destructor_waits_for_observers_however_short_shutdown_wait_is") {
+  struct mortal_clock final : clock_source {
+    [[nodiscard]] time_point now() const noexcept override {
+      if (gone) ++late_readings;
+      return {};
+    }
+    [[nodiscard]] wall_time_point wall_now() const noexcept override { return {}; }
+    std::atomic<bool> gone{false};
+    mutable std::atomic<int> late_readings{0};
+  };
+  asio::io_context io;
+  mortal_clock clock;
+  std::latch entered{1};
+  std::atomic<bool> left{false};
+  std::stop_token told;
+  health_completion kept;
+  std::optional<health_monitor> monitor;
+  const auto observe = [&](const health_change&) {
+    entered.count_down();
+    while (!told.stop_requested()) std::this_thread::yield();  // the destructor has begun
+    for (int i = 0; i < 1'000; ++i) std::this_thread::yield();
+    left = true;
+  };
+  monitor.emplace(health_monitor_config{.shutdown_wait = 0ms, .on_change = observe}, clock);
+  monitor->add_async(quick("kept"), [&](const health_check_context& context, health_completion done) {
+    told = context.stop;
+    kept = std::move(done);
+  });
+  monitor->add_async(quick("quick"), [](const health_check_context&, const health_completion& done) { done(health_result::ok()); });
+  monitor->start(io.get_executor());
+  std::thread driver{[&io] { io.run(); }};
+  entered.wait();
+  monitor.reset();
+  CHECK(left);
+  clock.gone = true;
+  driver.join();
+  CHECK(clock.late_readings == 0);
 }
 
 TEST_CASE("health_monitor.poll_alone_watches_loops_too") {

@@ -81,6 +81,17 @@ TEST_CASE("histogram.counts_a_duration_below_the_bound_it_equals") {
   CHECK(has_line(text, "wait_seconds_sum 0.023000001"));
 }
 
+TEST_CASE("histogram.no_duration_makes_the_sum_negative") {
+  metrics_registry registry;
+  auto wait = registry.add_histogram("wait_seconds", "Wait.");
+  for (int i = 0; i < 3; ++i) wait.record(std::chrono::nanoseconds::max());
+  const auto text = expose(registry);
+  CHECK(has_line(text, "wait_seconds_sum 7776000"));  // three times 30 days
+  CHECK(has_line(text, "wait_seconds_bucket{le=\"10\"} 0"));
+  for (int i = 0; i < 5'000; ++i) wait.record(std::chrono::nanoseconds::max());  // beyond 2^63 ns
+  CHECK(has_line(expose(registry), "wait_seconds_sum 12967776000"));
+}
+
 TEST_CASE("histogram.finds_the_bucket_of_any_duration") {
   const auto seed = std::random_device{}();
   INFO("seed ", seed);

@@ -9,6 +9,8 @@
 #include <prometheus/registry.h>
 #include <prometheus/text_serializer.h>
 
+#include <malloc.h>
+
 #include <array>
 #include <atomic>
 #include <memory>
@@ -156,6 +158,31 @@ TEST_CASE("metrics_registry.what_contradicts_itself_is_kept_out_counted_and_logg
   CHECK(has_line(text, "spillway_metrics_rejected_series_total{metric=\"bad name\",reason=\"invalid\"} 2"));
   CHECK(has_line(text, "spillway_metrics_rejected_series_total{metric=\"liar\",reason=\"error\"} 2"));
   CHECK(logged.size() == 5);  // queue_sold_total comes twice as well
+}
+
+TEST_CASE("metrics_registry.nobody_else_adds_to_its_own_numbers") {
+  metrics_registry registry;
+  (void)registry.add_counter_family("mails_total", "Mails.", {"kind"});
+  const auto binding = registry.bind_writer("liar", [](metric_writer& out) {
+    const std::array<metric_label, 2> rejected{{{"metric", "bad name"}, {"reason", "invalid"}}};
+    out.counter("spillway_metrics_rejected_series_total", "Mine.", rejected, 7);
+    const std::array<metric_label, 1> dropped{{{"metric", "mails_total"}}};
+    out.counter("spillway_metrics_dropped_label_sets_total", "Mine.", dropped, 7);
+    out.gauge("bad name", "No name.", {}, 1);
+  });
+  const auto text = expose(registry);
+  CHECK(count_of(text, "\nspillway_metrics_rejected_series_total{metric=\"bad name\",reason=\"invalid\"} ") == 1);
+  CHECK(count_of(text, "\nspillway_metrics_dropped_label_sets_total{metric=\"mails_total\"} ") == 1);
+  for (const auto* name : {"spillway_metrics_rejected_series_total", "spillway_metrics_dropped_label_sets_total"}) {
+    CHECK(has_line(text, "spillway_metrics_rejected_series_total{metric=\"" + std::string{name} + "\",reason=\"conflicting_type\"} 1"));
+  }
+}
+
+TEST_CASE("metrics_registry.bindings_that_ended_take_no_memory_even_if_nobody_scrapes") {
+  metrics_registry registry;
+  const auto before = ::mallinfo2().uordblks;
+  for (int i = 0; i < 100'000; ++i) (void)registry.bind_writer("object", [](metric_writer&) {});
+  CHECK(::mallinfo2().uordblks < before + 1'000'000);
 }
 
 TEST_CASE("metrics_registry.bound_objects_are_capped_too") {

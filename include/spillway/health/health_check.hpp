@@ -75,10 +75,11 @@ using async_health_check = std::function<void(health_check_context, health_compl
 struct health_check_config {
   std::string name{};  ///< In reports and metrics: 1 to 64 of [A-Za-z0-9_.-], unique in a monitor.
   health_criticality criticality{health_criticality::critical};
-  std::chrono::milliseconds interval{10'000};  ///< From one start to the next, at the least. In [10 ms, 1 day]. Unused for a reporter.
+  std::chrono::milliseconds interval{10'000};  ///< From one start to the next, at the least. In [10 ms, 1 day].
   /// After this a run counts as failed, and once more for each interval it still hangs. In [1 ms, 1 h].
   std::chrono::milliseconds timeout{2'000};
-  /// An answer older than this makes the state unknown. Above interval + timeout, at most 7 days; none means 3 x interval + timeout.
+  /// An answer older than this makes the state unknown. Above interval x (1 + jitter_ratio) + timeout, for a reporter above zero; at most
+  /// 7 days; none means 3 x interval + timeout.
   std::optional<std::chrono::milliseconds> stale_after{};
   std::uint32_t failures_to_fail{3};      ///< Answers in a row at least as bad, before the state gets that bad. In [1, 100].
   std::uint32_t successes_to_recover{2};  ///< Answers in a row at least as good, before the state gets that good. In [1, 100].

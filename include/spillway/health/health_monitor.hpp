@@ -105,9 +105,10 @@ class SPILLWAY_EXPORT health_heartbeat {
 ///     const health_report report = health.report(health_probe::readiness);
 ///     reply(report.http_status, to_json(report));
 ///
-/// Threads:  every member may be called from any thread; the destructor from none that runs a check or drives the monitor.
+/// Threads:  every member may be called from any thread; the destructor from none that runs a check or observer, or drives the monitor.
 /// Lifetime: the destructor stops, and waits up to `shutdown_wait` for blocking checks on its own threads; threads of those that
-///           hang are left behind with what their functions own. `clock` outlives the monitor, its heartbeats and every check.
+///           hang are left behind with what their functions own. It waits for observers and asynchronous checks to return, however
+///           long. Executors handed in live until `stop` has returned; `clock` outlives the monitor, its heartbeats and every check.
 /// Errors:   the constructor and members that add throw std::invalid_argument naming the field. A check that throws has failed.
 /// Time:     deadlines and ages by `clock`; between runs `start` waits on Asio's steady timer.
 /// Cost:     a report is one lock and linear in the number of checks, however many of them hang. No user code runs under the lock.
@@ -122,7 +123,7 @@ class SPILLWAY_EXPORT health_monitor {
   void add(const health_check_config& config, blocking_health_check check);
   /// A check that completes later, called on the thread that drives the monitor.
   void add_async(const health_check_config& config, async_health_check check);
-  /// A part that reports by itself, about once an interval; `timeout` and `jitter_ratio` are not used.
+  /// A part that reports by itself. `interval` and `timeout` only make the default of `stale_after`, `jitter_ratio` is not used.
   [[nodiscard]] health_reporter add_reporter(const health_check_config& config);
 
   /// Has `loop` beat once the monitor is driven: a small handler is posted to it at each heartbeat_interval, when the one before has
@@ -130,8 +131,8 @@ class SPILLWAY_EXPORT health_monitor {
   void watch_loop(std::string name, boost::asio::any_io_executor loop, liveness_rule rule = beats_in_time);
   [[nodiscard]] health_heartbeat add_heartbeat(std::string name, liveness_rule rule = beats_in_time);
 
-  /// Drives the monitor on `executor` until `stop`. Throws boost::system::system_error with health_errc::already_running or
-  /// health_errc::stopped.
+  /// Drives the monitor on `executor`, which lives until `stop` has returned. Throws boost::system::system_error with
+  /// health_errc::already_running or health_errc::stopped.
   void start(boost::asio::any_io_executor executor);
 
   /// As `start`, and completes with signature void(error_code) once stopped: without an error, or at once with one of the codes above.
@@ -147,7 +148,8 @@ class SPILLWAY_EXPORT health_monitor {
   /// own; `start` does it by a timer.
   time_point poll();
 
-  /// Starts no more checks, and asks those that run to stop. From then on liveness is not judged, and answers become stale.
+  /// Starts no more checks, and asks those that run to stop. From then on liveness is not judged, and answers become stale. Once it has
+  /// returned, whoever else is in it, nothing is posted to any executor.
   void stop() noexcept;
 
   /// From now on not ready, with reason `draining`, while liveness stays as it is; false takes it back.

@@ -20,7 +20,7 @@ namespace spillway {
 enum class health_probe : std::uint8_t {
   liveness,   ///< Would a restart help? From the heartbeats of event loops alone.
   readiness,  ///< May this instance get traffic? From the checks, and from draining.
-  startup,    ///< Has every critical check been well once? Stays yes.
+  startup,    ///< Has every critical check been well once? Stays yes until another is added.
 };
 
 /// One check, or one event loop in a liveness report.

@@ -17,8 +17,8 @@ struct loop_heartbeat {
 
 /// Says whether the process is alive. A failed liveness probe gets a process killed, so the answer must not depend on anything outside
 /// it: a database that is down would have every instance restarted. Hence the type takes only a noexcept function object without
-/// captures, and tries it out while compiling: a rule that reads a file, asks a clock, takes a lock or calls anything that is not
-/// constexpr is not accepted by the compiler.
+/// captures, and tries it out while compiling, on ages from none to a month: in a branch that those reach, anything that is not constexpr,
+/// such as reading a file or a clock or taking a lock, does not compile. What only std::is_constant_evaluated() hides is not seen.
 ///
 ///     constexpr liveness_rule patient{[](loop_heartbeat beat) noexcept { return beat.age < 3 * beat.allowed_age; }};
 ///

@@ -28,7 +28,7 @@ struct disk_sample {
   std::optional<double> used_ratio;
 };
 
-/// Used shares in [0, 1]; none where the system did not tell, and for the processor in the first sample.
+/// Used shares in [0, 1]; none where the system did not tell, and for the processor in the first sample and after a change of its limits.
 struct system_sample {
   std::optional<double> memory_used_ratio;
   std::optional<double> cpu_used_ratio;
@@ -40,7 +40,8 @@ struct system_sample {
 /// wrong, or ok.
 [[nodiscard]] SPILLWAY_EXPORT health_result judge(const system_sample& sample, const system_monitor_config& config);
 
-/// Samples memory, processor and disks each time its check runs.
+/// Samples memory, processor and disks each time its check runs. A disk that hangs hangs its check, so give a disk that may to a monitor
+/// of its own.
 ///
 ///     system_monitor system;
 ///     health.add({.name = "system", .criticality = health_criticality::non_critical, .failures_to_fail = 2}, system.check());

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace spillway {
 
@@ -18,10 +19,11 @@ struct memory_reading {
   std::uint64_t limit_bytes{0};  ///< Of the control group, or what the machine has.
 };
 
-/// Both only grow; what lies between two readings is the load.
+/// Both durations only grow; what lies between two readings of one `limit` is the load.
 struct cpu_reading {
   std::chrono::nanoseconds busy{0};
   std::chrono::nanoseconds capacity{0};
+  std::string limit{};  ///< What sets the capacity: a control group and its quota, or nothing but the machine.
 };
 
 struct disk_reading {
@@ -35,12 +37,14 @@ class SPILLWAY_EXPORT system_sensors {
  public:
   virtual ~system_sensors();
   [[nodiscard]] virtual result<memory_reading> memory() const = 0;
-  [[nodiscard]] virtual result<cpu_reading> cpu() const = 0;
+  /// One for each limit, at least one.
+  [[nodiscard]] virtual result<std::vector<cpu_reading>> cpu() const = 0;
   /// Of the file system that holds `path`. May block for as long as that file system does.
   [[nodiscard]] virtual result<disk_reading> disk(const std::string& path) const = 0;
 };
 
-/// Linux: the limits of the process' control group where it has any (memory: versions 1 and 2, processor: version 2), else /proc.
+/// Linux: the limits of the process' control group and those above it, where there are any below what the machine has (memory: versions 1
+/// and 2, the limit closest to being reached; processor: version 2), else /proc.
 /// `root` is put before /proc and /sys.
 [[nodiscard]] SPILLWAY_EXPORT std::shared_ptr<const system_sensors> linux_sensors(const std::string& root = {});
 

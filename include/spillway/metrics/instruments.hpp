@@ -38,15 +38,16 @@ class SPILLWAY_EXPORT histogram_cells {
     while (bucket < bounds_ns_.size() && bounds_ns_[bucket] < value) ++bucket;
     line* row = rows_.get() + this_thread_stripe() * lines_per_row_;
     add(row, bucket + 1, 1);
-    add(row, 0, value);
+    add(row, 0, std::min(value, longest_summed.count()));
   }
 
   /// How many recordings fell into each bucket, the last one unbounded.
   [[nodiscard]] std::vector<std::uint64_t> counts() const;
-  [[nodiscard]] std::chrono::nanoseconds sum() const noexcept;
+  [[nodiscard]] std::chrono::duration<double> sum() const noexcept;
   [[nodiscard]] const std::vector<std::int64_t>& bounds_ns() const noexcept { return bounds_ns_; }
 
  private:
+  static constexpr std::chrono::nanoseconds longest_summed{std::chrono::hours{24 * 30}};
   static constexpr std::size_t cells_per_line{cache_line_bytes / sizeof(std::atomic<std::int64_t>)};
   struct alignas(cache_line_bytes) line {
     std::atomic<std::int64_t> cells[cells_per_line];
@@ -55,7 +56,9 @@ class SPILLWAY_EXPORT histogram_cells {
   static void add(line* row, std::size_t cell, std::int64_t amount) noexcept {
     row[cell / cells_per_line].cells[cell % cells_per_line].fetch_add(amount, std::memory_order_relaxed);
   }
-  [[nodiscard]] std::int64_t total(std::size_t cell) const noexcept;
+  /// The sum over all stripes.
+  template <class Number>
+  [[nodiscard]] Number total(std::size_t cell) const noexcept;
 
   std::vector<std::int64_t> bounds_ns_;
   std::array<std::uint8_t, 65> first_bucket_{};  // by bit width: the first bucket a value of that width can fall into
@@ -99,7 +102,7 @@ class gauge {
 /// Cost: `record` is two relaxed atomic additions.
 class histogram {
  public:
-  /// A negative duration counts as zero; one equal to a bound falls below it.
+  /// A negative duration counts as zero, and one above 30 days as 30 days in the sum; one equal to a bound falls below it.
   void record(std::chrono::nanoseconds duration) noexcept { cell_->record(duration); }
 
  private:

@@ -80,8 +80,8 @@ concept metric_source =
 ///     reply(expose(registry), exposition_content_type);
 ///
 /// Whatever contradicts itself is kept out of the text, never written wrongly: a second type for a family, a series that comes twice, a name
-/// or label that is not valid. It is counted in `spillway_metrics_rejected_series_total` and logged once. `spillway_build_info` and the
-/// registry's own numbers are always part of the text.
+/// or label that is not valid. It is counted in `spillway_metrics_rejected_series_total` and logged once. `spillway_build_info` is always
+/// part of the text, and so are the registry's own numbers once there is something to count; nobody else can add to those.
 ///
 /// Threads:  every member may be called from any thread. Scrapes take turns.
 /// Lifetime: instruments, families and bindings may outlive it.
