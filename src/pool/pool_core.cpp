@@ -16,14 +16,13 @@ std::optional<pool_core::resource_id> pool_core::take(time_point now, bool criti
   if (draining_ || (critical ? queue_.has_critical() : !queue_.empty())) return std::nullopt;
   while (!idle_.empty()) {
     const auto id = idle_.back();
-    auto& e = entries_[id];
-    if (must_go(e, now)) {
+    const auto& e = entries_[id];
+    if (must_go(e, now) || is_replaced(e)) {
       begin_close(id, out);
     } else if (limits_.ping_after_idle.count() != 0 && now - e.checked_at >= limits_.ping_after_idle) {
       begin_ping(id, out);
     } else {
-      idle_.pop_back();
-      e.now = state::lent;
+      drop_idle(id, state::lent);
       ++lent_;
       // Taking one may leave less than min_idle.
       if (limits_.min_idle != 0) settle(now, out);
@@ -65,11 +64,11 @@ bool pool_core::leave(wait_node& node, time_point now, actions& out) {
 void pool_core::give_back(resource_id id, time_point now, bool keep, actions& out) {
   auto& e = entries_[id];
   --lent_;
-  e.now = state::idle;
   e.idle_since = now;
   e.checked_at = now;
-  idle_.push_back(id);
-  if (!keep) begin_close(id, out);
+  const bool replaced = queue_.empty() && is_replaced(e);
+  push_idle(id);
+  if (!keep || replaced || must_go(e, now)) begin_close(id, out);
   settle(now, out);
 }
 
@@ -87,8 +86,8 @@ pool_core::resource_id pool_core::opened(time_point now, time_point expires_at, 
     id = free_ids_.back();
     free_ids_.pop_back();
   }
-  entries_[id] = entry{state::idle, false, now, now, expires_at};
-  idle_.push_back(id);
+  entries_[id] = entry{state::idle, false, false, now, now, expires_at};
+  push_idle(id);
   settle(now, out);
   return id;
 }
@@ -117,11 +116,9 @@ void pool_core::open_deferred(time_point now, std::size_t count, time_point agai
 void pool_core::pinged(resource_id id, time_point now, bool alive, actions& out) {
   --pinging_;
   auto& e = entries_[id];
-  e.now = state::idle;
   e.checked_at = now;
-  // Where it was: it did not become the one used last.
-  idle_.insert(std::ranges::upper_bound(idle_, e.idle_since, {}, [&](resource_id other) { return entries_[other].idle_since; }), id);
-  if (!alive) begin_close(id, out);
+  push_idle(id);
+  if (!alive || must_go(e, now)) begin_close(id, out);
   settle(now, out);
 }
 
@@ -135,6 +132,7 @@ void pool_core::closed(resource_id id, time_point now, actions& out) {
 void pool_core::tick(time_point now, actions& out) {
   drop_late(now, out);
   if (deferred_until_ && now >= *deferred_until_) deferred_until_.reset();
+  mark_overdue(now);
   close_surplus(now, out);
   if (limits_.keepalive.count() != 0) {
     for (auto at = idle_.size(); at-- > 0;) {
@@ -166,7 +164,7 @@ std::optional<time_point> pool_core::next_wake(time_point now) const {
   std::optional<time_point> wake;
   const auto sooner = [&wake](time_point at) { wake = wake ? std::min(*wake, at) : at; };
   if (const auto* urgent = queue_.most_urgent(); urgent != nullptr) sooner(urgent->until.at());
-  if (next_try_ && opening_ == 0 && (asked_ || !queue_.empty() || short_of_floor(now) > 0)) sooner(*next_try_);
+  if (next_try_ && opening_ == 0 && (asked_ || !queue_.empty() || short_of_floor() > 0)) sooner(*next_try_);
   if (deferred_until_) sooner(*deferred_until_);
   if (!queue_.empty() && opening_ > 0 && opening_ < limits_.max_connecting) {
     if (const auto at = patience_ends(); at > now) sooner(at);
@@ -182,23 +180,47 @@ pool_wait_cause pool_core::cause() const noexcept {
   return pool_wait_cause::queue;
 }
 
-/// Not to be lent again. Past its lifetime a resource is still handed to those who wait, for a while: a successor needs time to open.
+/// Not to be lent again.
 bool pool_core::must_go(const entry& e, time_point now) const noexcept {
-  if (e.stale || draining_) return true;
-  if (now < e.expires_at) return false;
-  return queue_.empty() || now - e.expires_at >= limits_.overdue_grace;
+  return e.stale || draining_ || (now >= e.expires_at && now - e.expires_at >= limits_.overdue_grace);
+}
+
+/// In the order of use, so that one that was only pinged does not become the one used last.
+void pool_core::push_idle(resource_id id) {
+  auto& e = entries_[id];
+  e.now = state::idle;
+  if (e.overdue) ++overdue_idle_;
+  const auto used = [&](resource_id other) { return entries_[other].idle_since; };
+  if (idle_.empty() || used(idle_.back()) <= e.idle_since) idle_.push_back(id);
+  else idle_.insert(std::ranges::upper_bound(idle_, e.idle_since, {}, used), id);
+}
+
+void pool_core::drop_idle(resource_id id, state to) {
+  auto& e = entries_[id];
+  e.now = to;
+  if (e.overdue) --overdue_idle_;
+  if (idle_.back() == id) idle_.pop_back();
+  else idle_.erase(std::ranges::find(idle_, id));
+}
+
+void pool_core::mark_overdue(time_point now) {
+  for (auto& e : entries_) {
+    if (e.overdue || now < e.expires_at || (e.now != state::idle && e.now != state::lent)) continue;
+    e.overdue = true;
+    ++overdue_;
+    if (e.now == state::idle) ++overdue_idle_;
+  }
 }
 
 void pool_core::begin_close(resource_id id, actions& out) {
-  idle_.erase(std::ranges::find(idle_, id));
-  entries_[id].now = state::closing;
+  drop_idle(id, state::closing);
+  if (entries_[id].overdue) --overdue_;
   ++closing_;
   out.close.push_back(id);
 }
 
 void pool_core::begin_ping(resource_id id, actions& out) {
-  idle_.erase(std::ranges::find(idle_, id));
-  entries_[id].now = state::pinging;
+  drop_idle(id, state::pinging);
   ++pinging_;
   out.ping.push_back(id);
 }
@@ -209,7 +231,7 @@ void pool_core::settle(time_point now, actions& out) {
     while (!idle_.empty()) begin_close(idle_.back(), out);
     return;
   }
-  while (!idle_.empty() && total() > most()) begin_close(idle_.front(), out);
+  while (!idle_.empty() && total() - closing_ > most()) begin_close(idle_.front(), out);
   begin_openings(now, out);
 }
 
@@ -228,8 +250,7 @@ void pool_core::serve(time_point now, actions& out) {
       continue;
     }
     queue_.remove(*waiter);
-    idle_.pop_back();
-    entries_[id].now = state::lent;
+    drop_idle(id, state::lent);
     ++lent_;
     out.grants.push_back({waiter, id});
   }
@@ -241,10 +262,9 @@ void pool_core::close_surplus(time_point now, actions& out) {
     const auto id = idle_[at];
     const auto& e = entries_[id];
     const bool spare = live() > limits_.min && idle_.size() > limits_.min_idle;
-    const bool overdue = now >= e.expires_at;
     const bool unused = limits_.idle_timeout.count() != 0 && now - e.idle_since >= limits_.idle_timeout;
     // One past its lifetime that is still needed goes when its successor is there, or at once if there is no room for one.
-    if (e.stale || (spare && (overdue || unused)) || (overdue && total() >= limits_.max)) {
+    if (e.stale || (spare && (e.overdue || unused)) || (e.overdue && total() >= limits_.max)) {
       begin_close(id, out);
     } else {
       ++at;
@@ -257,20 +277,20 @@ void pool_core::begin_openings(time_point now, actions& out) {
   const auto unserved = queue_.size() > pinging_ ? queue_.size() - pinging_ : 0;
   const auto demand = std::max<std::size_t>(unserved, asked_ ? 1 : 0);
   const auto room = most() > total() ? most() - total() : 0;
-  const auto begin = openings_to_begin({room, opening_, openings_allowed(now), demand, short_of_floor(now)});
+  const auto begin = openings_to_begin({room, opening_, openings_allowed(now), demand, short_of_floor()});
   opening_ += begin;
   out.open += begin;
   if (begin > 0) asked_ = false;
 }
 
-std::size_t pool_core::short_of_floor(time_point now) const noexcept {
+/// Resources past their lifetime do not count, and each that is lent wants a successor to be there when it comes back.
+std::size_t pool_core::short_of_floor() const noexcept {
   if (draining_) return 0;
-  std::size_t overdue{0};
-  for (const auto id : idle_) overdue += now >= entries_[id].expires_at ? 1U : 0U;
-  const auto good = live() - overdue;
-  const auto good_idle = idle_.size() - overdue + pinging_;
+  const auto good = live() - overdue_;
+  const auto good_idle = idle_.size() - overdue_idle_ + pinging_;
+  const auto idle_wanted = std::max(limits_.min_idle, overdue_ - overdue_idle_);
   const auto below_min = limits_.min > good ? limits_.min - good : 0;
-  const auto below_idle = limits_.min_idle > good_idle ? limits_.min_idle - good_idle : 0;
+  const auto below_idle = idle_wanted > good_idle ? idle_wanted - good_idle : 0;
   return std::max(below_min, below_idle);
 }
 

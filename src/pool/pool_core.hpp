@@ -26,7 +26,7 @@ struct pool_limits {
   std::chrono::nanoseconds idle_timeout{0};
   std::chrono::nanoseconds ping_after_idle{0};
   std::chrono::nanoseconds keepalive{0};
-  std::chrono::nanoseconds overdue_grace{0};  ///< How long a resource past its lifetime may still be handed to those who wait.
+  std::chrono::nanoseconds overdue_grace{0};  ///< How long a resource past its lifetime may still be lent: its successor needs time to open.
 };
 
 /// Five numbers and what they say about how many openings to begin now.
@@ -139,7 +139,8 @@ class pool_core {
   enum class state : std::uint8_t { none, idle, lent, pinging, closing };
   struct entry {
     state now{state::none};
-    bool stale{false};  // opened before `invalidate`
+    bool stale{false};    // opened before `invalidate`
+    bool overdue{false};  // past its lifetime, as the last tick saw
     time_point idle_since{};
     time_point checked_at{};  // last known to be alive
     time_point expires_at{};
@@ -147,13 +148,18 @@ class pool_core {
 
   [[nodiscard]] std::size_t most() const noexcept { return limits_.max + (queue_.has_critical() ? limits_.overflow : 0); }
   [[nodiscard]] bool must_go(const entry& e, time_point now) const noexcept;
+  /// There is a better one: it may go at once.
+  [[nodiscard]] bool is_replaced(const entry& e) const noexcept { return e.overdue && idle_.size() > overdue_idle_; }
+  void push_idle(resource_id id);
+  void drop_idle(resource_id id, state to);
+  void mark_overdue(time_point now);
   void begin_close(resource_id id, actions& out);
   void begin_ping(resource_id id, actions& out);
   void settle(time_point now, actions& out);
   void serve(time_point now, actions& out);
   void close_surplus(time_point now, actions& out);
   void begin_openings(time_point now, actions& out);
-  [[nodiscard]] std::size_t short_of_floor(time_point now) const noexcept;
+  [[nodiscard]] std::size_t short_of_floor() const noexcept;
   [[nodiscard]] std::size_t openings_allowed(time_point now) const noexcept;
   [[nodiscard]] time_point patience_ends() const noexcept;
   void refuse_all(pool_errc why, actions& out);
@@ -164,6 +170,8 @@ class pool_core {
   std::vector<entry> entries_;
   std::vector<resource_id> free_ids_;
   std::vector<resource_id> idle_;  // the back is lent next
+  std::size_t overdue_{0};       // of those lent or idle
+  std::size_t overdue_idle_{0};
   std::size_t lent_{0};
   std::size_t pinging_{0};
   std::size_t closing_{0};

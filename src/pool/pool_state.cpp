@@ -16,15 +16,15 @@ pool_limits limits_of(const pool_config& config) {
           config.ping_after_idle, config.keepalive, config.max_lifetime / 10};
 }
 
-/// How often to look for what has been idle, lent or alive for too long: four times in the shortest of these times.
+/// How often to look for what has been idle, lent or alive for too long: a quarter of these times, and half of the grace that follows a lifetime.
 std::chrono::nanoseconds sweep_period_of(const pool_config& config) {
   std::chrono::milliseconds shortest{0};
-  for (const auto each : {config.idle_timeout, config.max_lifetime, config.keepalive, config.leak_after}) {
+  for (const auto each : {config.idle_timeout / 4, config.max_lifetime / 20, config.keepalive / 4, config.leak_after / 4}) {
     if (each.count() != 0 && (shortest.count() == 0 || each < shortest)) shortest = each;
   }
   constexpr std::chrono::milliseconds least{5};
   constexpr std::chrono::milliseconds most{30'000};
-  return shortest.count() == 0 ? shortest : std::clamp(shortest / 4, least, most);
+  return shortest.count() == 0 ? shortest : std::clamp(shortest, least, most);
 }
 
 const pool_config& validated(const pool_config& config) {

@@ -124,7 +124,9 @@ void pool_state::collect_parked(time_point at, pool_core::actions& out) {
 }
 
 void pool_state::raise_gate() {
-  const auto up = core_.waiting() + (core_.is_draining() ? 1U : 0U);
+  // Nobody parks what is to be closed.
+  const bool closing = core_.is_draining() || core_.live() > core_.limits().max;
+  const auto up = core_.waiting() + (closing ? 1U : 0U);
   if (gate_.load(std::memory_order_relaxed) != up) gate_.store(up, std::memory_order_seq_cst);
 }
 

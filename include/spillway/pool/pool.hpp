@@ -17,8 +17,9 @@
 #include <boost/asio/associated_executor.hpp>
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/bind_allocator.hpp>
-#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/execution/outstanding_work.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/asio/prefer.hpp>
 
 #include <chrono>
 #include <cstddef>
@@ -223,13 +224,19 @@ class lease_waiter final : public async_waiter {
   }
 
   lease_waiter(Handler handler, const boost::asio::any_io_executor& fallback)
-      : handler_{std::move(handler)}, fallback_{fallback}, work_{boost::asio::get_associated_executor(handler_, fallback)} {}
+      : handler_{std::move(handler)}, fallback_{fallback}, work_{tracked(boost::asio::get_associated_executor(handler_, fallback))} {}
 
   void granted(pool_slot& slot) override { finish(outcome{pool_lease<Resource>{slot}}); }
   void refused(pool_error why) override { finish(outcome{std::move(why)}); }
 
  private:
+  /// The handler's executor, kept from running dry.
+  template <class Executor>
+  static auto tracked(const Executor& executor) {
+    return boost::asio::prefer(executor, boost::asio::execution::outstanding_work.tracked);
+  }
   using executor_type = boost::asio::associated_executor_t<Handler, boost::asio::any_io_executor>;
+  using tracked_executor = decltype(tracked(std::declval<const executor_type&>()));
 
   // Posted, never called here: this may be the thread of whoever gave the resource back, or inside the initiating function.
   static void complete(Handler handler, const boost::asio::any_io_executor& fallback, outcome what) {
@@ -242,13 +249,13 @@ class lease_waiter final : public async_waiter {
     boost::asio::post(executor, boost::asio::bind_allocator(allocator, std::move(call)));
   }
   void finish(outcome what) {
-    const auto work = std::move(work_);
+    const auto work = std::move(work_);  // until the call is posted
     complete(std::move(handler_), fallback_, std::move(what));
   }
 
   Handler handler_;
   boost::asio::any_io_executor fallback_;
-  boost::asio::executor_work_guard<executor_type> work_;
+  tracked_executor work_;
 };
 
 }  // namespace detail
