@@ -24,13 +24,17 @@ io_runner_config timer_thread() {
 
 }  // namespace
 
-open_ticket::open_ticket(std::shared_ptr<pool_state> state, std::uint64_t attempt, deadline until) noexcept
+open_ticket::open_ticket(std::weak_ptr<pool_state> state, std::uint64_t attempt, deadline until) noexcept
     : state_{std::move(state)}, attempt_{attempt}, until_{until} {}
-open_ticket::~open_ticket() {
-  if (state_) fail(make_error_code(boost::system::errc::operation_canceled), "the connector threw, or dropped the request");
+open_ticket::~open_ticket() { fail(make_error_code(boost::system::errc::operation_canceled), "the connector threw, or dropped the request"); }
+bool open_ticket::succeed(void* resource) {
+  const auto state = std::exchange(state_, {}).lock();
+  if (state) state->opened(attempt_, resource);
+  return state != nullptr;
 }
-void open_ticket::succeed(void* resource) { std::exchange(state_, nullptr)->opened(attempt_, resource); }
-void open_ticket::fail(error_code reason, std::string text) { std::exchange(state_, nullptr)->open_failed(attempt_, reason, std::move(text)); }
+void open_ticket::fail(error_code reason, std::string text) {
+  if (const auto state = std::exchange(state_, {}).lock()) state->open_failed(attempt_, reason, std::move(text));
+}
 
 ping_ticket::ping_ticket(std::shared_ptr<pool_state> state, pool_slot& slot, deadline until) noexcept
     : state_{std::move(state)}, slot_{&slot}, until_{until} {}

@@ -51,7 +51,10 @@ pool_state::pool_state(const pool_config& config, std::unique_ptr<erased_connect
       executor_{executor},
       sweep_period_{sweep_period_of(config)} {}
 
-pool_state::~pool_state() = default;
+pool_state::~pool_state() {
+  if (!config_.budget) return;
+  for (std::size_t i = 0; i < attempts_.size(); ++i) config_.budget->give_back();  // for openings that never ended
+}
 
 // ---- Without the lock --------------------------------------------------------------------------------------------------------------
 

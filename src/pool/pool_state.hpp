@@ -51,7 +51,7 @@ class pool_state : public std::enable_shared_from_this<pool_state> {
   pool_state& operator=(const pool_state&) = delete;
   ~pool_state();
 
-  /// The handle is gone: drains, and keeps itself alive until nothing is open.
+  /// The handle is gone: drains, and keeps itself alive until nothing is open. Openings under way are not waited for.
   void abandon();
 
   /// What this thread parked, if nobody waits.

@@ -31,7 +31,7 @@ void pool_state::carry_out(lock& held, pool_core::actions& decided, time_point a
     check_milestones(at, list);
     arm_timer(at);
     // Abandoned, and the last resource is gone: the last owner is this call.
-    const auto last = self_ && core_.total() == 0 ? std::move(self_) : nullptr;
+    const auto last = self_ && core_.live() + core_.closing() == 0 ? std::move(self_) : nullptr;
     held.unlock();
     carry_out_unlocked(list);
     if (list.closes.empty()) return;
@@ -49,7 +49,7 @@ void pool_state::carry_out_unlocked(todo& list) {
   for (auto& [caller, why] : list.refusals) caller->answer(nullptr, std::move(why));
   for (const auto& [id, until] : list.opens) {
     try {
-      connector_->open(open_ticket{shared_from_this(), id, until});
+      connector_->open(open_ticket{weak_from_this(), id, until});
     } catch (...) {  // the ticket was dropped on the way out, which is an answer
     }
   }
@@ -267,7 +267,7 @@ void pool_state::abandon() {
   core_.drain(at, decided);
   raise_gate();
   collect_parked(at, decided);
-  if (core_.total() > 0) self_ = shared_from_this();
+  if (core_.live() + core_.closing() > 0) self_ = shared_from_this();
   // The executor may end with the handle.
   timer_.reset();
   executor_ = boost::asio::system_executor{};

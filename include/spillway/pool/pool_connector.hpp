@@ -20,19 +20,31 @@ struct open_failure {
   std::string text;  ///< For people: what the other side said.
 };
 
+template <class Resource>
+class pool_connector;
+
 /// The wish for one resource, to be answered once, from any thread, also within `pool_connector::open`. Dropping it is a failure.
 template <class Resource>
 class open_request {
  public:
-  explicit open_request(detail::open_ticket ticket) noexcept : ticket_{std::move(ticket)} {}
+  open_request(detail::open_ticket ticket, std::weak_ptr<pool_connector<Resource>> connector) noexcept
+      : ticket_{std::move(ticket)}, connector_{std::move(connector)} {}
 
   /// An answer after this is taken, but nobody has waited for it.
   [[nodiscard]] deadline until() const noexcept { return ticket_.until(); }
-  void succeed(Resource resource) { ticket_.succeed(new Resource(std::move(resource))); }
+  void succeed(Resource resource) {
+    auto opened = std::make_unique<Resource>(std::move(resource));
+    if (ticket_.succeed(opened.get())) {
+      (void)opened.release();
+    } else if (const auto connector = connector_.lock()) {
+      connector->close(*opened);  // the pool is gone
+    }
+  }
   void fail(open_failure why) { ticket_.fail(why.code, std::move(why.text)); }
 
  private:
   detail::open_ticket ticket_;
+  std::weak_ptr<pool_connector<Resource>> connector_;
 };
 
 /// The question whether a resource still works, to be answered once; dropping it answers no.
@@ -92,7 +104,7 @@ class connector_of final : public erased_connector {
  public:
   explicit connector_of(std::shared_ptr<pool_connector<Resource>> connector) noexcept : connector_{std::move(connector)} {}
 
-  void open(open_ticket ticket) override { connector_->open(open_request<Resource>{std::move(ticket)}); }
+  void open(open_ticket ticket) override { connector_->open(open_request<Resource>{std::move(ticket), connector_}); }
   bool is_reusable(void* resource) noexcept override { return connector_->is_reusable(as(resource)); }
   void ping(void* resource, ping_ticket ticket) override { connector_->ping(as(resource), ping_request{std::move(ticket)}); }
   bool reset(void* resource) noexcept override { return connector_->reset(as(resource)); }

@@ -28,17 +28,18 @@ struct pool_slot;
 /// Threads: one at a time.
 class SPILLWAY_EXPORT open_ticket {
  public:
-  open_ticket(std::shared_ptr<pool_state> state, std::uint64_t attempt, deadline until) noexcept;
+  open_ticket(std::weak_ptr<pool_state> state, std::uint64_t attempt, deadline until) noexcept;
   open_ticket(open_ticket&&) noexcept = default;
   open_ticket& operator=(open_ticket&&) = delete;
   ~open_ticket();
 
   [[nodiscard]] deadline until() const noexcept { return until_; }
-  void succeed(void* resource);
+  /// False if the pool is gone: the resource stays the caller's.
+  [[nodiscard]] bool succeed(void* resource);
   void fail(error_code reason, std::string text);
 
  private:
-  std::shared_ptr<pool_state> state_;
+  std::weak_ptr<pool_state> state_;  // a connector that never answers must not keep its own pool alive
   std::uint64_t attempt_;
   deadline until_;
 };
