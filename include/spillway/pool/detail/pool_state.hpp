@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+/// @file
+/// The compiled body of every pool, whatever its resources are.
+#pragma once
+
+#include <spillway/core/export.hpp>
+#include <spillway/pool/pool_config.hpp>
+#include <spillway/pool/pool_error.hpp>
+#include <spillway/pool/pool_stats.hpp>
+
+#include <boost/asio/any_completion_handler.hpp>
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+namespace spillway::detail {
+
+class pool_state;
+struct pool_slot;
+
+/// An opening under way. Answered once; dropped without an answer it counts as failed.
+///
+/// Threads: one at a time.
+class SPILLWAY_EXPORT open_ticket {
+ public:
+  open_ticket(std::shared_ptr<pool_state> state, std::uint64_t attempt, deadline until) noexcept;
+  open_ticket(open_ticket&&) noexcept = default;
+  open_ticket& operator=(open_ticket&&) = delete;
+  ~open_ticket();
+
+  [[nodiscard]] deadline until() const noexcept { return until_; }
+  void succeed(void* resource);
+  void fail(error_code reason, std::string text);
+
+ private:
+  std::shared_ptr<pool_state> state_;
+  std::uint64_t attempt_;
+  deadline until_;
+};
+
+/// A ping under way; as open_ticket.
+class SPILLWAY_EXPORT ping_ticket {
+ public:
+  ping_ticket(std::shared_ptr<pool_state> state, pool_slot& slot, deadline until) noexcept;
+  ping_ticket(ping_ticket&&) noexcept = default;
+  ping_ticket& operator=(ping_ticket&&) = delete;
+  ~ping_ticket();
+
+  [[nodiscard]] deadline until() const noexcept { return until_; }
+  void done(bool alive);
+
+ private:
+  std::shared_ptr<pool_state> state_;
+  pool_slot* slot_;
+  deadline until_;
+};
+
+/// pool_connector without the type.
+class SPILLWAY_EXPORT erased_connector {
+ public:
+  virtual ~erased_connector();
+  virtual void open(open_ticket ticket) = 0;
+  virtual bool is_reusable(void* resource) noexcept = 0;
+  virtual void ping(void* resource, ping_ticket ticket) = 0;
+  virtual bool reset(void* resource) noexcept = 0;
+  virtual void close(void* resource) noexcept = 0;
+};
+
+/// Someone in the queue who does not block. Exactly one of the two is called, once, without the pool's lock.
+class SPILLWAY_EXPORT async_waiter {
+ public:
+  virtual ~async_waiter();
+  virtual void granted(pool_slot& slot) = 0;
+  virtual void refused(pool_error why) = 0;
+};
+
+using pool_milestone_handler = boost::asio::any_completion_handler<void(result<void, pool_error>)>;
+
+// What the templates call; all of it may be called from any thread.
+SPILLWAY_EXPORT std::shared_ptr<pool_state> make_pool_state(const pool_config& config, std::unique_ptr<erased_connector> connector,
+                                                            const boost::asio::any_io_executor& executor);
+SPILLWAY_EXPORT pool_slot* try_acquire(pool_state& state, const acquire_options& options, pool_errc& why);
+SPILLWAY_EXPORT result<pool_slot*, pool_error> acquire(pool_state& state, const acquire_options& options);
+/// Only without waiting for the lock or for others: null sends the caller the longer way.
+SPILLWAY_EXPORT pool_slot* acquire_at_once(pool_state& state, const acquire_options& options) noexcept;
+SPILLWAY_EXPORT void start_acquire(const std::shared_ptr<pool_state>& state, const acquire_options& options, std::shared_ptr<async_waiter> waiter,
+                                   boost::asio::cancellation_slot slot);
+SPILLWAY_EXPORT void* resource_of(pool_slot& slot) noexcept;
+SPILLWAY_EXPORT std::chrono::nanoseconds age_of(const pool_slot& slot) noexcept;
+SPILLWAY_EXPORT void give_back(pool_slot& slot, bool keep) noexcept;
+/// Where handlers without an executor of their own are called.
+SPILLWAY_EXPORT boost::asio::any_io_executor fallback_executor(pool_state& state);
+
+}  // namespace spillway::detail

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+/// @file
+/// How a pool makes, checks and ends its resources: what a driver implements.
+#pragma once
+
+#include <spillway/core/deadline.hpp>
+#include <spillway/core/error.hpp>
+#include <spillway/core/result.hpp>
+#include <spillway/pool/detail/pool_state.hpp>
+
+#include <memory>
+#include <string>
+#include <utility>
+
+namespace spillway {
+
+/// Why a resource could not be opened.
+struct open_failure {
+  error_code code;
+  std::string text;  ///< For people: what the other side said.
+};
+
+/// The wish for one resource, to be answered once, from any thread, also within `pool_connector::open`. Dropping it is a failure.
+template <class Resource>
+class open_request {
+ public:
+  explicit open_request(detail::open_ticket ticket) noexcept : ticket_{std::move(ticket)} {}
+
+  /// An answer after this is taken, but nobody has waited for it.
+  [[nodiscard]] deadline until() const noexcept { return ticket_.until(); }
+  void succeed(Resource resource) { ticket_.succeed(new Resource(std::move(resource))); }
+  void fail(open_failure why) { ticket_.fail(why.code, std::move(why.text)); }
+
+ private:
+  detail::open_ticket ticket_;
+};
+
+/// The question whether a resource still works, to be answered once; dropping it answers no.
+class ping_request {
+ public:
+  explicit ping_request(detail::ping_ticket ticket) noexcept : ticket_{std::move(ticket)} {}
+
+  [[nodiscard]] deadline until() const noexcept { return ticket_.until(); }
+  void done(bool alive) { ticket_.done(alive); }
+
+ private:
+  detail::ping_ticket ticket_;
+};
+
+/// Makes and ends resources without blocking. For a library that blocks, see blocking_connector.
+///
+/// Threads: `open` and `ping` are called one at a time or together from any thread that uses the pool, so they only start the work; the
+///          others are called by whoever holds the resource. What `open` throws counts as a failed opening.
+template <class Resource>
+class pool_connector {
+ public:
+  virtual ~pool_connector() = default;
+
+  virtual void open(open_request<Resource> request) = 0;
+  /// Looks at a resource before it is lent, without a round trip: has the other side closed? Must not block.
+  virtual bool is_reusable(Resource&) noexcept { return true; }
+  /// Asks the other side, with a round trip. Nobody else has the resource meanwhile.
+  virtual void ping(Resource& resource, ping_request request) { request.done(is_reusable(resource)); }
+  /// Cleans what the borrower left behind; false closes the resource. Must not block.
+  virtual bool reset(Resource&) noexcept { return true; }
+  /// Ends a resource that is no longer wanted. Its destructor runs after this.
+  virtual void close(Resource&) noexcept {}
+};
+
+/// As pool_connector, with calls that may block: `open` and `ping` each run on a thread of their own, so that one that hangs holds up
+/// nobody else. A thread that never returns outlives the pool; it must own all it uses.
+template <class Resource>
+class blocking_connector {
+ public:
+  virtual ~blocking_connector() = default;
+
+  virtual result<Resource, open_failure> open(deadline until) = 0;
+  virtual bool is_reusable(Resource&) noexcept { return true; }
+  virtual bool ping(Resource& resource, deadline) { return is_reusable(resource); }
+  virtual bool reset(Resource&) noexcept { return true; }
+  virtual void close(Resource&) noexcept {}
+};
+
+namespace detail {
+
+SPILLWAY_EXPORT open_failure failure_of_thrown() noexcept;
+/// Runs `work` on a thread of its own. Throws std::system_error if there is none.
+SPILLWAY_EXPORT void run_on_own_thread(boost::asio::any_completion_handler<void()> work);
+
+template <class Resource>
+class connector_of final : public erased_connector {
+ public:
+  explicit connector_of(std::shared_ptr<pool_connector<Resource>> connector) noexcept : connector_{std::move(connector)} {}
+
+  void open(open_ticket ticket) override { connector_->open(open_request<Resource>{std::move(ticket)}); }
+  bool is_reusable(void* resource) noexcept override { return connector_->is_reusable(as(resource)); }
+  void ping(void* resource, ping_ticket ticket) override { connector_->ping(as(resource), ping_request{std::move(ticket)}); }
+  bool reset(void* resource) noexcept override { return connector_->reset(as(resource)); }
+  void close(void* resource) noexcept override {
+    const std::unique_ptr<Resource> owned{&as(resource)};
+    connector_->close(*owned);
+  }
+
+ private:
+  static Resource& as(void* resource) noexcept { return *static_cast<Resource*>(resource); }
+  std::shared_ptr<pool_connector<Resource>> connector_;
+};
+
+template <class Resource>
+class threaded_connector final : public pool_connector<Resource> {
+ public:
+  explicit threaded_connector(std::shared_ptr<blocking_connector<Resource>> connector) noexcept : connector_{std::move(connector)} {}
+
+  void open(open_request<Resource> request) override {
+    run_on_own_thread([connector = connector_, request = std::move(request)]() mutable {
+      try {
+        auto opened = connector->open(request.until());
+        if (opened) request.succeed(std::move(*opened));
+        else request.fail(std::move(opened).error());
+      } catch (...) {
+        request.fail(failure_of_thrown());
+      }
+    });
+  }
+  bool is_reusable(Resource& resource) noexcept override { return connector_->is_reusable(resource); }
+  void ping(Resource& resource, ping_request request) override {
+    run_on_own_thread([connector = connector_, &resource, request = std::move(request)]() mutable {
+      bool alive{false};
+      try {
+        alive = connector->ping(resource, request.until());
+      } catch (...) {  // not alive
+      }
+      request.done(alive);
+    });
+  }
+  bool reset(Resource& resource) noexcept override { return connector_->reset(resource); }
+  void close(Resource& resource) noexcept override { connector_->close(resource); }
+
+ private:
+  std::shared_ptr<blocking_connector<Resource>> connector_;
+};
+
+}  // namespace detail
+}  // namespace spillway

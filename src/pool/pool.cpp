@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <spillway/pool/pool.hpp>
+
+#include "pool/pool_state.hpp"
+
+#include <boost/asio/use_future.hpp>
+
+#include <future>
+#include <stdexcept>
+#include <thread>
+
+namespace spillway {
+
+namespace detail {
+
+namespace {
+
+io_runner_config timer_thread() {
+  io_runner_config config;
+  config.threads = 1;
+  config.thread_name = "spillway-pool";
+  return config;
+}
+
+}  // namespace
+
+open_ticket::open_ticket(std::shared_ptr<pool_state> state, std::uint64_t attempt, deadline until) noexcept
+    : state_{std::move(state)}, attempt_{attempt}, until_{until} {}
+open_ticket::~open_ticket() {
+  if (state_) fail(make_error_code(boost::system::errc::operation_canceled), "the connector threw, or dropped the request");
+}
+void open_ticket::succeed(void* resource) { std::exchange(state_, nullptr)->opened(attempt_, resource); }
+void open_ticket::fail(error_code reason, std::string text) { std::exchange(state_, nullptr)->open_failed(attempt_, reason, std::move(text)); }
+
+ping_ticket::ping_ticket(std::shared_ptr<pool_state> state, pool_slot& slot, deadline until) noexcept
+    : state_{std::move(state)}, slot_{&slot}, until_{until} {}
+ping_ticket::~ping_ticket() {
+  if (state_) done(false);
+}
+void ping_ticket::done(bool alive) { std::exchange(state_, nullptr)->pinged(*slot_, alive); }
+
+pool_slot* try_acquire(pool_state& state, const acquire_options& options, pool_errc& why) { return state.try_take(options, why); }
+result<pool_slot*, pool_error> acquire(pool_state& state, const acquire_options& options) { return state.take(options); }
+pool_slot* acquire_at_once(pool_state& state, const acquire_options& options) noexcept { return state.take_parked(options); }
+void start_acquire(const std::shared_ptr<pool_state>& state, const acquire_options& options, std::shared_ptr<async_waiter> waiter,
+                   boost::asio::cancellation_slot slot) {
+  state->take_for(std::move(waiter), options, slot);
+}
+void* resource_of(pool_slot& slot) noexcept { return slot.resource; }
+std::chrono::nanoseconds age_of(const pool_slot& slot) noexcept { return slot.owner->age_of(slot); }
+void give_back(pool_slot& slot, bool keep) noexcept { slot.owner->give_back(slot, keep); }
+boost::asio::any_io_executor fallback_executor(pool_state& state) { return state.executor(); }
+
+open_failure failure_of_thrown() noexcept {
+  try {
+    throw;
+  } catch (const boost::system::system_error& failure) {
+    return {failure.code(), failure.what()};
+  } catch (const std::system_error& failure) {
+    return {error_code{failure.code()}, failure.what()};
+  } catch (const std::exception& failure) {
+    return {make_error_code(boost::system::errc::io_error), failure.what()};
+  } catch (...) {
+    return {make_error_code(boost::system::errc::io_error), "unknown exception"};
+  }
+}
+
+void run_on_own_thread(boost::asio::any_completion_handler<void()> work) {
+  std::thread{[work = std::move(work)]() mutable { std::move(work)(); }}.detach();
+}
+
+}  // namespace detail
+
+pool_base::pool_base(const pool_config& config, std::unique_ptr<detail::erased_connector> connector, const boost::asio::any_io_executor& executor)
+    : state_{std::make_shared<detail::pool_state>(config, std::move(connector), executor)} {
+  state_->tick();
+}
+
+pool_base::pool_base(const pool_config& config, std::unique_ptr<detail::erased_connector> connector)
+    : runner_{std::make_unique<io_runner>(detail::timer_thread())},
+      state_{std::make_shared<detail::pool_state>(config, std::move(connector), runner_->executor())} {
+  runner_->start();
+  state_->tick();
+}
+
+pool_base::~pool_base() {
+  state_->abandon();
+  if (runner_) runner_->stop();
+}
+
+void pool_base::start_milestone(bool drained, std::chrono::nanoseconds timeout, detail::pool_milestone_handler handler) {
+  state_->add_milestone(drained, timeout, std::move(handler));
+}
+
+result<void, pool_error> pool_base::warm_up_for(std::chrono::nanoseconds timeout) {
+  return async_warm_up(timeout, boost::asio::use_future).get();
+}
+result<void, pool_error> pool_base::drain_for(std::chrono::nanoseconds timeout) { return async_drain(timeout, boost::asio::use_future).get(); }
+
+result<void, std::string> pool_base::resize(std::size_t min, std::size_t max) { return state_->resize(min, max); }
+void pool_base::invalidate() { state_->invalidate(); }
+pool_stats pool_base::stats() const { return state_->stats(); }
+std::vector<pool_holder> pool_base::holders() const { return state_->holders(); }
+const std::string& pool_base::name() const noexcept { return state_->name(); }
+void pool_base::tick() { state_->tick(); }
+
+}  // namespace spillway

@@ -1,0 +1,387 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a pool does once it knows what is to be done, and what it tells about itself.
+#include "pool/pool_todo.hpp"
+
+#include <boost/asio/system_executor.hpp>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <thread>
+
+namespace spillway::detail {
+
+using namespace std::chrono_literals;
+
+namespace {
+
+std::string seconds_text(std::chrono::nanoseconds duration) { return fmt::format("{:.3f}", std::chrono::duration<double>{duration}.count()); }
+
+}  // namespace
+
+// ---- Carrying out ------------------------------------------------------------------------------------------------------------------
+
+void pool_state::carry_out(lock& held, pool_core::actions& decided, time_point at) {
+  for (;;) {
+    todo list;
+    prepare(decided, at, list);
+    decided.clear();
+    raise_gate();
+    check_milestones(at, list);
+    arm_timer(at);
+    // Abandoned, and the last resource is gone: the last owner is this call.
+    const auto last = self_ && core_.total() == 0 ? std::move(self_) : nullptr;
+    held.unlock();
+    carry_out_unlocked(list);
+    if (list.closes.empty()) return;
+    held.lock();
+    for (auto* const slot : list.closes) {
+      ++closed_;
+      if (config_.budget) config_.budget->give_back();
+      core_.closed(slot->id, at, decided);
+    }
+  }
+}
+
+void pool_state::carry_out_unlocked(todo& list) {
+  for (const auto& [caller, slot] : list.grants) caller->answer(slot, {});
+  for (auto& [caller, why] : list.refusals) caller->answer(nullptr, std::move(why));
+  for (const auto& [id, until] : list.opens) {
+    try {
+      connector_->open(open_ticket{shared_from_this(), id, until});
+    } catch (...) {  // the ticket was dropped on the way out, which is an answer
+    }
+  }
+  for (const auto& [slot, until] : list.pings) {
+    try {
+      connector_->ping(slot->resource, ping_ticket{shared_from_this(), *slot, until});
+    } catch (...) {  // as above
+    }
+  }
+  for (auto* const slot : list.closes) connector_->close(std::exchange(slot->resource, nullptr));
+  for (const auto& line : list.notes) tell(line);
+  for (auto& [handler, what] : list.milestones) std::move(handler)(std::move(what));
+}
+
+void pool_state::prepare(pool_core::actions& decided, time_point at, todo& list) {
+  for (const auto& given : decided.grants) {
+    auto& caller = static_cast<queued_caller&>(*given.waiter);
+    auto& slot = slots_[given.resource];
+    lend(slot, caller.options, ticks_.now());
+    const auto waited = at - caller.since;
+    wait_.record(waited);
+    if (config_.slow_acquire.count() != 0 && waited >= config_.slow_acquire) {
+      list.notes.push_back({log_level::warning, "slow acquire",
+                            {{"waited_s", seconds_text(waited)}, {"label", caller.options.label},
+                             {"where", fmt::format("{}:{}", caller.options.where.file_name(), caller.options.where.line())}}});
+    }
+    list.grants.emplace_back(&caller, &slot);
+  }
+  for (const auto& refused : decided.refusals) {
+    auto& caller = static_cast<queued_caller&>(*refused.waiter);
+    const auto waited = at - caller.since;
+    list.refusals.emplace_back(&caller, refused.why == pool_errc::timed_out ? timed_out(refused.cause, waited, at) : refusal(refused.why, at));
+  }
+  for (const auto id : decided.close) {
+    // A ping that is late still has the resource; it is closed when that ends.
+    const bool in_use = std::ranges::any_of(pings_, [&](const ping& each) { return each.slot == &slots_[id]; });
+    if (!in_use) list.closes.push_back(&slots_[id]);
+  }
+  for (const auto id : decided.ping) {
+    const auto until = deadline::after(at, config_.connect_timeout);
+    pings_.push_back({&slots_[id], until});
+    list.pings.emplace_back(&slots_[id], until);
+  }
+  prepare_openings(decided, at, list);
+}
+
+void pool_state::prepare_openings(pool_core::actions& decided, time_point at, todo& list) {
+  for (; decided.open > 0; --decided.open) {
+    if (config_.budget && !config_.budget->try_take()) {
+      core_.open_deferred(at, decided.open, at + 100ms);
+      break;
+    }
+    const auto id = next_attempt_++;
+    const auto until = deadline::after(at, config_.connect_timeout);
+    attempts_.emplace(id, attempt{at, until});
+    list.opens.emplace_back(id, until);
+  }
+}
+
+void pool_state::collect_parked(time_point at, pool_core::actions& out) {
+  for (auto& place : places_) {
+    auto word = place.word.load(std::memory_order_seq_cst);
+    // Offered: its thread is between two instructions, and will park it or take it back.
+    while ((word & parking_place::offered) != 0) {
+      std::this_thread::yield();
+      word = place.word.load(std::memory_order_seq_cst);
+    }
+    if (word == 0 || !place.word.compare_exchange_strong(word, 0, std::memory_order_acquire)) continue;
+    const auto& slot = *reinterpret_cast<pool_slot*>(word);
+    core_.give_back(slot.id, returned_at(slot, at), slot.generation == generation_.load(std::memory_order_relaxed), out);
+  }
+}
+
+void pool_state::raise_gate() {
+  // Nobody parks what is to be closed.
+  const bool closing = core_.is_draining() || core_.live() > core_.limits().max;
+  const auto up = core_.waiting() + (closing ? 1U : 0U);
+  if (gate_.load(std::memory_order_relaxed) != up) gate_.store(up, std::memory_order_seq_cst);
+}
+
+// ---- What is due -------------------------------------------------------------------------------------------------------------------
+
+void pool_state::tick() {
+  lock held{mutex_};
+  armed_ = time_point::max();
+  const auto at = now();
+  pool_core::actions decided;
+  collect_parked(at, decided);
+  lose_late_work(at, decided);
+  core_.tick(at, decided);
+  todo found;
+  if (at >= next_sweep_) {
+    next_sweep_ = at + sweep_period_;
+    find_leaks(found);
+  }
+  carry_out(held, decided, at);
+  for (const auto& line : found.notes) tell(line);
+}
+
+/// Openings and pings that did not keep to their deadline. What they still bring is dealt with when it comes.
+void pool_state::lose_late_work(time_point at, pool_core::actions& out) {
+  for (auto& [id, tried] : attempts_) {
+    if (tried.lost || !tried.until.passed(at)) continue;
+    tried.lost = true;
+    (void)note_failure(make_error_code(boost::system::errc::timed_out), "no answer in time");
+    core_.open_lost(at, next_try(at), out);
+  }
+  for (auto& each : pings_) {
+    if (each.lost || !each.until.passed(at)) continue;
+    each.lost = true;
+    core_.pinged(each.slot->id, at, false, out);
+  }
+}
+
+void pool_state::find_leaks(todo& list) {
+  if (config_.leak_after.count() == 0) return;
+  for (auto& slot : slots_) {
+    if (!slot.is_lent() || lent_for(slot) < config_.leak_after || slot.leak_told.load(std::memory_order_relaxed)) continue;
+    slot.leak_told.store(true, std::memory_order_relaxed);
+    ++leaks_;
+    const auto where = slot.where.load(std::memory_order_relaxed);
+    list.notes.push_back({log_level::warning, "lent for too long",
+                          {{"where", fmt::format("{}:{}", where.file_name(), where.line())}, {"function", where.function_name()},
+                           {"label", slot.label.load(std::memory_order_relaxed)}, {"age_s", seconds_text(lent_for(slot))}}});
+  }
+}
+
+void pool_state::arm_timer(time_point at) {
+  auto wake = core_.next_wake(at).value_or(time_point::max());
+  for (const auto& [id, tried] : attempts_) {
+    if (!tried.lost) wake = std::min(wake, tried.until.at());
+  }
+  for (const auto& each : pings_) {
+    if (!each.lost) wake = std::min(wake, each.until.at());
+  }
+  for (const auto& each : milestones_) wake = std::min(wake, each.until.at());
+  if (sweep_period_.count() != 0 && core_.live() > 0) {
+    if (next_sweep_ <= at) next_sweep_ = at + sweep_period_;
+    wake = std::min(wake, next_sweep_);
+  }
+  if (!own_time_ || !timer_ || wake >= armed_) return;
+  armed_ = wake;
+  timer_->expires_at(wake);
+  timer_->async_wait([weak = weak_from_this()](const error_code& failure) {
+    if (failure) return;
+    if (const auto state = weak.lock()) state->tick();
+  });
+}
+
+void pool_state::check_milestones(time_point at, todo& list) {
+  std::erase_if(milestones_, [&](milestone& each) {
+    std::optional<result<void, pool_error>> what;
+    if (each.drained) {
+      if (core_.total() == 0) what.emplace();
+    } else if (core_.is_draining()) {
+      what = pool_error{pool_errc::shutting_down};
+    } else if (core_.live() >= core_.limits().min && core_.idle() + core_.lent() >= std::max(core_.limits().min, core_.limits().min_idle)) {
+      what.emplace();
+    } else if (core_.is_down()) {
+      what = explain(pool_errc::backend_down, pool_wait_cause::backend, 0ns, at);
+    }
+    if (!what && each.until.passed(at)) what = explain(pool_errc::timed_out, core_.cause(), 0ns, at);
+    if (what) list.milestones.emplace_back(std::move(each.handler), std::move(*what));
+    return what.has_value();
+  });
+}
+
+void pool_state::add_milestone(bool drained, std::chrono::nanoseconds timeout, pool_milestone_handler handler) {
+  lock held{mutex_};
+  const auto at = now();
+  pool_core::actions decided;
+  milestones_.push_back({drained, deadline::after(at, timeout), std::move(handler)});
+  if (drained && !core_.is_draining()) {
+    core_.drain(at, decided);
+    raise_gate();
+    collect_parked(at, decided);
+  }
+  carry_out(held, decided, at);
+}
+
+result<void, std::string> pool_state::resize(std::size_t min, std::size_t max) {
+  lock held{mutex_};
+  auto wanted = config_;
+  wanted.min = min;
+  wanted.max = max;
+  wanted.min_idle = std::min(wanted.min_idle, max);
+  if (const auto valid = validate(wanted); !valid) return valid.error();
+  config_ = std::move(wanted);
+  auto limits = core_.limits();
+  limits.min = min;
+  limits.max = max;
+  limits.min_idle = config_.min_idle;
+  const auto at = now();
+  pool_core::actions decided;
+  collect_parked(at, decided);
+  core_.change(limits, at, decided);
+  carry_out(held, decided, at);
+  return {};
+}
+
+void pool_state::invalidate() {
+  lock held{mutex_};
+  const auto at = now();
+  pool_core::actions decided;
+  generation_.fetch_add(1, std::memory_order_relaxed);
+  collect_parked(at, decided);
+  core_.invalidate(at, decided);
+  carry_out(held, decided, at);
+}
+
+void pool_state::abandon() {
+  lock held{mutex_};
+  const auto at = now();
+  pool_core::actions decided;
+  core_.drain(at, decided);
+  raise_gate();
+  collect_parked(at, decided);
+  if (core_.total() > 0) self_ = shared_from_this();
+  // The executor may end with the handle.
+  timer_.reset();
+  executor_ = boost::asio::system_executor{};
+  carry_out(held, decided, at);
+}
+
+// ---- Telling -----------------------------------------------------------------------------------------------------------------------
+
+void pool_state::tell(const note& line) const {
+  if (!config_.log) return;
+  std::vector<log_field> fields{{"pool", config_.name}};
+  for (const auto& [name, value] : line.fields) fields.push_back({name, value});
+  config_.log(log_event{line.level, "pool", line.message, fields});
+}
+
+/// True if the backend was up until now.
+bool pool_state::note_failure(error_code reason, std::string text) {
+  ++open_failures_;
+  down_reason_ = reason;
+  down_text_ = std::move(text);
+  return !std::exchange(told_down_, true);
+}
+
+void pool_state::count_refusal(pool_errc why, pool_wait_cause cause) {
+  ++refused_[static_cast<std::size_t>(why)];
+  if (why == pool_errc::timed_out) ++timeouts_[static_cast<std::size_t>(cause)];
+}
+
+pool_error pool_state::refusal(pool_errc why, time_point at) {
+  if (why == pool_errc::timed_out) return timed_out(core_.cause(), 0ns, at);
+  count_refusal(why, pool_wait_cause::none);
+  if (why == pool_errc::backend_down) return explain(why, pool_wait_cause::backend, 0ns, at);
+  return why;
+}
+
+pool_error pool_state::timed_out(pool_wait_cause cause, std::chrono::nanoseconds waited, time_point at) {
+  const auto leaks = [&](const pool_slot& slot) { return slot.is_lent() && lent_for(slot) >= config_.leak_after; };
+  if (cause == pool_wait_cause::queue && config_.leak_after.count() != 0 && std::ranges::any_of(slots_, leaks)) cause = pool_wait_cause::leak;
+  count_refusal(pool_errc::timed_out, cause);
+  return explain(pool_errc::timed_out, cause, waited, at);
+}
+
+pool_error pool_state::explain(pool_errc why, pool_wait_cause cause, std::chrono::nanoseconds waited, time_point at) {
+  pool_error::details more;
+  more.cause = cause;
+  more.waited = waited;
+  more.lent = core_.lent();
+  more.open = core_.live();
+  more.opening = core_.opening();
+  more.most = core_.limits().max;
+  more.waiting = core_.waiting();
+  if (core_.is_down()) {
+    more.reason = down_reason_;
+    more.reason_text = down_text_;
+    more.next_try = std::max<std::chrono::nanoseconds>(*core_.next_try() - at, 0ns);
+  }
+  more.holders = longest_holders(pool_error::most_holders);
+  return {why, std::move(more)};
+}
+
+std::vector<pool_holder> pool_state::longest_holders(std::size_t most) {
+  std::vector<pool_holder> found;
+  for (const auto& slot : slots_) {
+    const auto since = slot.lent_at.load(std::memory_order_relaxed);
+    if (since == pool_slot::not_lent) continue;
+    found.push_back({slot.where.load(std::memory_order_relaxed), slot.label.load(std::memory_order_relaxed), ticks_.between(since, ticks_.now())});
+  }
+  std::ranges::sort(found, std::ranges::greater{}, &pool_holder::age);
+  if (found.size() > most) found.resize(most);
+  return found;
+}
+
+std::vector<pool_holder> pool_state::holders() {
+  const lock held{mutex_};
+  return longest_holders(slots_.size());
+}
+
+pool_stats pool_state::stats() {
+  const lock held{mutex_};
+  pool_stats stats;
+  std::size_t parked{0};
+  for (const auto& place : places_) parked += place.word.load(std::memory_order_relaxed) != 0 ? 1U : 0U;
+  parked = std::min(parked, core_.lent());
+  stats.lent = core_.lent() - parked;
+  stats.idle = core_.idle() + parked;
+  stats.opening = core_.opening();
+  stats.closing = core_.closing();
+  stats.pinging = core_.pinging();
+  stats.waiting = core_.waiting();
+  stats.min = core_.limits().min;
+  stats.max = core_.limits().max;
+  stats.down = core_.is_down();
+  stats.opened = opened_;
+  stats.open_failures = open_failures_;
+  stats.closed = closed_;
+  stats.pings_failed = pings_failed_.load(std::memory_order_relaxed);
+  stats.leaks = leaks_;
+  stats.refused = refused_;
+  stats.timeouts = timeouts_;
+  stats.wait = wait_.snapshot();
+  stats.open = open_.snapshot();
+  stats.hold.counts.resize(latency_histogram::bucket_count);
+  for (const auto& slot : slots_) {
+    const auto unwaited = slot.unwaited.load(std::memory_order_relaxed);
+    stats.wait.counts[0] += unwaited;
+    stats.wait.count += unwaited;
+    for (std::size_t b = 0; b < stats.hold.counts.size(); ++b) {
+      const auto count = slot.holds[b].load(std::memory_order_relaxed);
+      stats.hold.counts[b] += count;
+      stats.hold.count += count;
+    }
+    stats.hold.sum += std::chrono::nanoseconds{slot.held_ns.load(std::memory_order_relaxed)};
+  }
+  return stats;
+}
+
+}  // namespace spillway::detail

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "pool/pool_state.hpp"
+
+#include <boost/container/small_vector.hpp>
+
+namespace spillway::detail {
+
+/// A handler in the queue. Kept for the next when answered, so that a late cancellation finds it in place and sees by `turn` that it is late.
+class pool_state::async_caller final : public queued_caller {
+ public:
+  async_caller(pool_state& owner, const acquire_options& asked) noexcept : queued_caller{asked}, owner_{owner} {}
+
+  void answer(pool_slot* slot, pool_error why) noexcept override {
+    const auto told = std::move(waiter);
+    owner_.recycle(std::unique_ptr<async_caller>{this});
+    if (slot != nullptr) told->granted(*slot);
+    else told->refused(std::move(why));
+  }
+
+  std::shared_ptr<async_waiter> waiter;
+  std::uint64_t turn{0};
+  bool gave_up{false};  // guarded by the pool's mutex
+
+ private:
+  pool_state& owner_;
+};
+
+/// What is left to do after unlocking.
+struct pool_state::todo {
+  template <class T>
+  using few = boost::container::small_vector<T, 4>;
+
+  few<std::pair<queued_caller*, pool_slot*>> grants;
+  std::vector<std::pair<queued_caller*, pool_error>> refusals;
+  few<std::pair<std::uint64_t, deadline>> opens;
+  few<std::pair<pool_slot*, deadline>> pings;
+  few<pool_slot*> closes;
+  std::vector<note> notes;
+  std::vector<std::pair<pool_milestone_handler, result<void, pool_error>>> milestones;
+};
+
+}  // namespace spillway::detail
