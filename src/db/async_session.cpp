@@ -11,8 +11,7 @@
 namespace spillway::detail {
 
 async_session::async_session(database_state& state, session_kind kind, std::shared_ptr<session_operation> operation, deadline until,
-                             std::string label, const boost::asio::any_io_executor& threads,
-                             const boost::asio::any_completion_executor& fallback)
+                             std::string label, const boost::asio::any_io_executor& threads, exception_report report)
     : state_{&state},
       lane_{state.lane(kind)},
       kind_{kind},
@@ -20,7 +19,10 @@ async_session::async_session(database_state& state, session_kind kind, std::shar
       control_{until},
       label_{std::move(label)},
       threads_work_{threads},
-      handler_work_{operation_->executor(fallback)} {}
+      handler_work_{operation_->executor(threads)} {
+  // The handler's own executor is told by the exception itself.
+  if (handler_work_.get_executor() == boost::asio::any_completion_executor{threads}) report_ = std::move(report);
+}
 
 void async_session::honour_cancellation() {
   auto slot = operation_->cancellation_slot();
@@ -53,8 +55,14 @@ void async_session::finish(std::exception_ptr thrown, db_error failure) {
                           // The handler may use its slot for what it does next.
                           if (auto slot = call->operation_->cancellation_slot(); slot.is_connected()) slot.clear();
                           const auto operation = std::move(call->operation_);
+                          const auto report = std::move(call->report_);
                           call.reset();
-                          operation->complete(std::move(thrown), std::move(failure));
+                          try {
+                            operation->complete(std::move(thrown), std::move(failure));
+                          } catch (...) {
+                            if (!report) throw;
+                            report(std::current_exception());
+                          }
                         });
 }
 

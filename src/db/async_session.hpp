@@ -11,6 +11,7 @@
 
 #include <array>
 #include <exception>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -18,16 +19,17 @@
 namespace spillway::detail {
 
 class database_state;
+using exception_report = std::function<void(std::exception_ptr)>;
 
 /// An `async_read` or `async_write` from its start until its handler is called.
 class async_session final : public session_waiter, public std::enable_shared_from_this<async_session> {
  public:
-  /// `threads` run the function; `fallback` calls the handler if it has no executor of its own.
+  /// `threads` run the function, and call the handler if it has no executor of its own; then `report` hears what the handler throws. Without
+  /// `report`, the threads look after that.
   async_session(database_state& state, session_kind kind, std::shared_ptr<session_operation> operation, deadline until, std::string label,
-                const boost::asio::any_io_executor& threads, const boost::asio::any_completion_executor& fallback);
+                const boost::asio::any_io_executor& threads, exception_report report);
 
   void honour_cancellation();
-  [[nodiscard]] const statement_control& control() const noexcept { return control_; }
 
   void granted(std::size_t session) override;
   void refused(db_errc why) override;
@@ -44,6 +46,7 @@ class async_session final : public session_waiter, public std::enable_shared_fro
   std::string label_;
   boost::asio::executor_work_guard<boost::asio::any_io_executor> threads_work_;
   boost::asio::executor_work_guard<boost::asio::any_completion_executor> handler_work_;
+  exception_report report_;
 };
 
 /// Refuses asynchronous waiters when they are too late. Those that block look after themselves.

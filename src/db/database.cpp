@@ -3,6 +3,7 @@
 
 #include "database_state.hpp"
 
+#include <thread>
 #include <utility>
 
 namespace spillway {
@@ -22,19 +23,27 @@ result<database, db_error> open_database(const database_config& config, std::uni
 
 }  // namespace detail
 
+namespace {
+
+void close_last(std::shared_ptr<detail::database_state> state) {
+  if (!state) return;
+  if (const auto closed = state->close(); closed || closed.error() != db_errc::would_deadlock) return;
+  // This thread is waited for by closing, so another one has to do it.
+  std::thread{[state = std::move(state)] { (void)state->close(); }}.detach();
+}
+
+}  // namespace
+
 database::database(std::shared_ptr<detail::database_state> state) noexcept : state_{std::move(state)} {}
 database::database(database&&) noexcept = default;
 
 database& database::operator=(database&& other) noexcept {
   if (this == &other) return *this;
-  if (state_) (void)state_->close();
-  state_ = std::move(other.state_);
+  close_last(std::exchange(state_, std::move(other.state_)));
   return *this;
 }
 
-database::~database() {
-  if (state_) (void)state_->close();
-}
+database::~database() { close_last(std::move(state_)); }
 
 db_error database::run(detail::session_kind kind, detail::session_task& task, const session_options& options, bool may_wait) {
   auto end = state_->run(kind, task, options, may_wait);

@@ -188,12 +188,28 @@ void database_state::log_slow(session_kind kind, const session_context& context,
   }
 }
 
+std::function<void(std::exception_ptr)> database_state::exception_report() const {
+  return [name = config_.name, log = config_.log](std::exception_ptr thrown) {
+    if (!log) return;
+    std::string what{"not a std::exception"};
+    try {
+      std::rethrow_exception(std::move(thrown));
+    } catch (const std::exception& known) {
+      what = known.what();
+    } catch (...) {
+    }
+    const std::array<log_field, 2> fields{{{"database", name}, {"what", what}}};
+    log(log_event{log_level::error, "db", "a handler threw", fields});
+  };
+}
+
 void database_state::start_workers() {
   io_runner_config config;
   // One for each session, so that who is given a session runs at once; one more for deadlines while all of those are busy.
   config.threads = reads_.connections.size() + writes_.connections.size() + 1;
   config.shape = runner_shape::shared_context;
   config.thread_name = "spillway-db";
+  config.on_exception = exception_report();
   auto runner = std::make_unique<io_runner>(config);
   runner->start();
   timer_ = std::make_unique<expiry_timer>(runner->executor(), std::array{reads_.lane, writes_.lane});
@@ -210,7 +226,8 @@ void database_state::start(session_kind kind, std::shared_ptr<session_operation>
     // Made under the lock: from here on `call` keeps the threads from ending, should its handler need them.
     const boost::asio::any_io_executor system{boost::asio::system_executor{}};
     const auto threads = workers_closed_ ? system : runner_->executor();
-    call = std::make_shared<async_session>(*this, kind, std::move(operation), until, options.label, threads, threads);
+    call = std::make_shared<async_session>(*this, kind, std::move(operation), until, options.label, threads,
+                                           workers_closed_ ? exception_report() : nullptr);  // an exception would end the process there
   }
   call->honour_cancellation();
   lane(kind)->take_for(call, until);

@@ -12,6 +12,7 @@
 #include <array>
 #include <atomic>
 #include <exception>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -65,6 +66,8 @@ class database_state {
   transaction_end transact(session_kind kind, session_context& context, session_task& task);
   result<db_connection*, db_error> connection_of(session_kind kind, std::size_t session);
   void log_slow(session_kind kind, const session_context& context, std::string_view label);
+  /// Logs what a handler threw. May be kept longer than this.
+  [[nodiscard]] std::function<void(std::exception_ptr)> exception_report() const;
   [[nodiscard]] deadline deadline_of(const session_options& options) const;
   /// Whether this thread holds a session of this database, or is one of its threads.
   [[nodiscard]] bool must_not_block() const;

@@ -124,16 +124,22 @@ std::int64_t row_view::integer(std::size_t column, std::string_view asked, std::
   return held;
 }
 
-double row_view::real(std::size_t column, std::string_view asked) const {
+double row_view::real(std::size_t column, bool as_float) const {
+  const std::string_view asked{as_float ? "float" : "double"};
+  const auto refuse = [&](std::string_view type, auto number) {
+    throw row_access_error(fmt::format("column {} ({}) holds the {} {}, which {} cannot represent", column, column_name(column), type, number,
+                                       asked));
+  };
   const auto held = value(column);
   if (const auto* whole = std::get_if<std::int64_t>(&held.get())) {
-    const auto converted = static_cast<double>(*whole);
+    const auto converted = as_float ? double{static_cast<float>(*whole)} : static_cast<double>(*whole);
     // 2^63 itself cannot be converted back.
-    if (converted < 0x1p63 && static_cast<std::int64_t>(converted) == *whole) return converted;
-    throw row_access_error(fmt::format("column {} ({}) holds the integer {}, which {} cannot represent", column, column_name(column),
-                                       *whole, asked));
+    if (converted >= 0x1p63 || static_cast<std::int64_t>(converted) != *whole) refuse("integer", *whole);
+    return converted;
   }
-  return stored_as<double>(*this, column, asked);
+  const auto stored = stored_as<double>(*this, column, asked);
+  if (as_float && std::isfinite(stored) && std::abs(stored) > std::numeric_limits<float>::max()) refuse("real", stored);
+  return stored;
 }
 
 std::string_view row_view::text(std::size_t column, std::string_view asked) const {

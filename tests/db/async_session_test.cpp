@@ -21,6 +21,7 @@
 #include <future>
 #include <latch>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -63,12 +64,12 @@ TEST_CASE("async_session.a_coroutine_gets_the_result_on_its_own_thread") {
       function_ran_on = std::this_thread::get_id();
       return s.execute("INSERT INTO t VALUES (1), (2)");
     };
-    const auto changed = co_await db.async_write(insert, 1s, asio::use_awaitable);
+    const auto changed = co_await db.async_write(insert, 1h, asio::use_awaitable);
     CHECK(changed.value() == 2);
     CHECK(std::this_thread::get_id() == here);
     CHECK(function_ran_on != here);
     const auto count = [](read_session& s) { return s.query_one<int>("SELECT count(*) FROM t"); };
-    const auto counted = co_await db.async_read(count, 1s, asio::use_awaitable);
+    const auto counted = co_await db.async_read(count, 1h, asio::use_awaitable);
     CHECK(counted.value() == 2);
     done = true;
   };
@@ -89,12 +90,12 @@ TEST_CASE("async_session.an_exception_of_the_function_rolls_back_and_reaches_the
       throw std::runtime_error{"stop"};
     };
     try {
-      (void)co_await db.async_write(failing, 1s, asio::use_awaitable);
+      (void)co_await db.async_write(failing, 1h, asio::use_awaitable);
     } catch (const std::runtime_error& thrown) {
       caught = thrown.what();
     }
     const auto wrong = [](write_session& s) { s.execute("INSERT INTO nowhere VALUES (1)").value(); };
-    const auto [thrown, outcome] = co_await db.async_write(wrong, 1s, asio::as_tuple(asio::use_awaitable));
+    const auto [thrown, outcome] = co_await db.async_write(wrong, 1h, asio::as_tuple(asio::use_awaitable));
     CHECK(thrown == nullptr);
     code = static_cast<db_errc>(outcome.error().code().value());
   };
@@ -108,7 +109,7 @@ TEST_CASE("async_session.an_exception_of_the_function_rolls_back_and_reaches_the
 TEST_CASE("async_session.takes_futures_callbacks_and_values_that_only_move") {
   const sqlite_fixture fixture;
   auto db = with_table(fixture);
-  auto future = db.async_read([](read_session& s) { return s.query_one<int>("SELECT 7"); }, 1s, asio::use_future);
+  auto future = db.async_read([](read_session& s) { return s.query_one<int>("SELECT 7"); }, 1h, asio::use_future);
   CHECK(future.get().value() == 7);
 
   struct no_default {
@@ -116,7 +117,7 @@ TEST_CASE("async_session.takes_futures_callbacks_and_values_that_only_move") {
     int value;
   };
   std::promise<int> seen;
-  db.async_write([owned = std::make_unique<int>(8)](write_session&) { return no_default{*owned}; }, 1s,
+  db.async_write([owned = std::make_unique<int>(8)](write_session&) { return no_default{*owned}; }, 1h,
                  [&seen](std::exception_ptr thrown, result<no_default, db_error> outcome) {
                    seen.set_value(thrown ? -1 : outcome.value().value);
                  });
@@ -248,7 +249,7 @@ TEST_CASE("async_session.a_refusal_at_once_is_not_told_inside_the_call") {
   bool returned{false};
   std::optional<db_error> outcome;
   asio::post(context, [&] {
-    db.async_read([](read_session&) {}, 1s, asio::bind_executor(context, [&](std::exception_ptr, result<void, db_error> r) {
+    db.async_read([](read_session&) {}, 1h, asio::bind_executor(context, [&](std::exception_ptr, result<void, db_error> r) {
       CHECK(returned);
       outcome = r.error();
     }));
@@ -257,7 +258,7 @@ TEST_CASE("async_session.a_refusal_at_once_is_not_told_inside_the_call") {
   context.run();
   REQUIRE(outcome);
   CHECK(*outcome == db_errc::shutting_down);
-  auto without_executor = db.async_read([](read_session&) {}, 1s, asio::use_future);
+  auto without_executor = db.async_read([](read_session&) {}, 1h, asio::use_future);
   CHECK(without_executor.get().error() == db_errc::shutting_down);
 }
 
@@ -268,7 +269,7 @@ TEST_CASE("async_session.blocking_a_thread_of_the_database_would_deadlock") {
   std::promise<error_code> in_handler;
   std::promise<error_code> closing;
   // A handler without an executor is called on a thread of the database.
-  db.async_read([&](read_session&) { in_function.set_value(db.read([](read_session&) {}).error().code()); }, 1s,
+  db.async_read([&](read_session&) { in_function.set_value(db.read([](read_session&) {}).error().code()); }, 1h,
                 [&](std::exception_ptr, result<void, db_error>) {
                   in_handler.set_value(db.write([](write_session&) {}).error().code());
                   closing.set_value(db.close().error().code());
@@ -284,7 +285,7 @@ TEST_CASE("async_session.an_async_call_from_inside_a_function_is_queued") {
   auto db = with_table(fixture);
   std::future<result<std::uint64_t, db_error>> inner;
   REQUIRE(db.write([&](write_session&) {
-    inner = db.async_write([](write_session& s) { return s.execute("INSERT INTO t VALUES (1)"); }, 1s, asio::use_future);
+    inner = db.async_write([](write_session& s) { return s.execute("INSERT INTO t VALUES (1)"); }, 1h, asio::use_future);
   }));
   CHECK(inner.get().value() == 1);
 }
@@ -306,6 +307,73 @@ TEST_CASE("async_session.a_coroutine_destroyed_before_it_is_resumed_leaves_nothi
   CHECK_FALSE(watched.expired());
   context.reset();
   CHECK(watched.expired());
+}
+
+TEST_CASE("async_session.what_a_handler_without_executor_throws_is_logged_and_the_threads_go_on") {
+  const sqlite_fixture fixture;
+  std::mutex mutex;
+  std::vector<std::string> events;
+  auto config = fixture.config();
+  config.database.name = "cities";
+  config.database.log = [&](const log_event& event) {
+    std::string line{event.message};
+    for (const auto& field : event.fields) line += "|" + std::string{field.name} + "=" + std::string{field.value};
+    const std::scoped_lock lock{mutex};
+    events.push_back(std::move(line));
+  };
+  const auto logged = [&] {
+    const std::scoped_lock lock{mutex};
+    return events.size();
+  };
+  auto db = open_sqlite(config).value();
+  // More often than there are threads.
+  for (int i = 0; i < 10; ++i) {
+    db.async_read([](read_session&) {}, 1h, [](std::exception_ptr, result<void, db_error>) { throw std::runtime_error{"mine"}; });
+  }
+  wait_until([&] { return logged() == 10; });
+  CHECK(db.async_read([](read_session&) { return 5; }, 1h, asio::use_future).get().value() == 5);
+  REQUIRE(db.close());
+  // Now the handler runs on Asio's system executor.
+  db.async_read([](read_session&) {}, 1h, [](std::exception_ptr, result<void, db_error>) { throw 7; });
+  wait_until([&] { return logged() == 11; });
+  const std::scoped_lock lock{mutex};
+  CHECK(events.front() == "a handler threw|database=cities|what=mine");
+  CHECK(events.back() == "a handler threw|database=cities|what=not a std::exception");
+}
+
+TEST_CASE("async_session.what_a_handler_throws_reaches_its_own_executor") {
+  const sqlite_fixture fixture;
+  auto db = fixture.open();
+  for (int round = 0; round < 2; ++round) {
+    asio::io_context context;
+    db.async_read([](read_session&) {}, 1h,
+                  asio::bind_executor(context, [](std::exception_ptr, result<void, db_error>) { throw std::runtime_error{"mine"}; }));
+    CHECK_THROWS_WITH_AS((void)context.run(), "mine", std::runtime_error);
+    CHECK(db.close().has_value());  // the second round runs on the system executor
+  }
+}
+
+TEST_CASE("async_session.a_handler_may_destroy_the_last_database_on_a_thread_of_its_own") {
+  const sqlite_fixture fixture;
+  auto alive = std::make_shared<int>(0);
+  const std::weak_ptr<int> watched{alive};
+  auto config = fixture.config();
+  config.database.log = [alive](const log_event&) {};
+  for (const bool by_assignment : {false, true}) {
+    auto db = std::make_shared<database>(open_sqlite(config).value());
+    auto& in_use = *db;
+    in_use.async_write([](write_session& s) { return s.execute("CREATE TABLE IF NOT EXISTS t (x)"); }, 1h,
+                       [db = std::move(db), by_assignment, &fixture](std::exception_ptr, const result<std::uint64_t, db_error>& done) mutable {
+                         CHECK(done.has_value());
+                         if (by_assignment) *db = fixture.open();
+                         db.reset();
+                       });
+  }
+  alive.reset();
+  config = {};
+  wait_until([&] { return watched.expired(); });  // closed, and gone
+  auto again = fixture.open();
+  CHECK(rows_of(again) == 0);
 }
 
 TEST_CASE("async_session.closing_completes_everything_that_was_started") {

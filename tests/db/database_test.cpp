@@ -88,6 +88,22 @@ TEST_CASE("database.a_waiter_times_out_and_leaves_the_queue") {
   CHECK(db.write_for([](write_session&) {}, -1s).error() == db_errc::timed_out);
 }
 
+TEST_CASE("database.a_timeout_too_long_to_count_in_nanoseconds_is_the_longest") {
+  constexpr auto longest = std::chrono::nanoseconds::max();
+  CHECK(session_options{std::chrono::seconds::max()}.timeout == longest);
+  CHECK(session_options{std::chrono::hours::max()}.timeout == longest);
+  CHECK(session_options{longest}.timeout == longest);
+  CHECK(session_options{std::chrono::hours::min()}.timeout == std::chrono::nanoseconds::min());
+  CHECK(session_options{std::chrono::duration<double>{1e300}}.timeout == longest);
+  CHECK(session_options{1'500us}.timeout == 1'500us);
+  CHECK(session_options{-3s}.timeout == -3s);
+  const sqlite_fixture fixture;
+  auto db = fixture.open();
+  CHECK(db.write_for([](write_session& s) { return s.until(); }, std::chrono::seconds::max()).value().is_never());
+  CHECK(db.read_for([](read_session& s) { return s.until(); }, std::chrono::hours::max()).value().is_never());
+  CHECK(db.read_for([](read_session&) {}, std::chrono::hours::min()).error() == db_errc::timed_out);
+}
+
 TEST_CASE("database.the_configured_timeout_holds_when_a_call_names_none") {
   const sqlite_fixture fixture;
   auto config = fixture.config();

@@ -6,6 +6,7 @@
 #include <doctest/doctest.h>
 
 #include <atomic>
+#include <chrono>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -86,6 +87,17 @@ TEST_CASE("migrate.a_script_cannot_end_the_transaction") {
   auto db = fixture.open();
   CHECK(migrate(db, {"CREATE TABLE t (x); COMMIT; CREATE TABLE u (x)"}).error() == db_errc::not_allowed);
   CHECK(db.read([](read_session& s) { return s.query("SELECT 1 FROM t"); }).error() == db_errc::no_such_object);
+}
+
+TEST_CASE("migrate.has_no_deadline_unless_one_is_given") {
+  const sqlite_fixture fixture;
+  auto config = fixture.config();
+  config.database.timeout = std::chrono::milliseconds{1};
+  auto db = open_sqlite(config).value();
+  const std::string_view takes_longer{
+      "CREATE TABLE number AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000) SELECT i FROM n"};
+  CHECK(migrate(db, {takes_longer}, session_options{}).error() == db_errc::timed_out);
+  CHECK(migrate(db, {takes_longer}).value() == 1);
 }
 
 TEST_CASE("migrate.of_several_programs_at_once_one_does_the_work") {

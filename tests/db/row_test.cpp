@@ -6,6 +6,7 @@
 #include <doctest/doctest.h>
 
 #include <array>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -94,12 +95,27 @@ TEST_CASE("row.a_wrong_type_names_column_stored_and_asked") {
   CHECK_THROWS_WITH_AS((void)row.get<std::string>(0), "column 0 (id) holds integer, asked for text", row_access_error);
   CHECK_THROWS_WITH_AS((void)row.get<std::string>("name"), "column 1 (name) holds null, asked for text; use std::optional", row_access_error);
   CHECK_THROWS_WITH_AS((void)row.get<std::optional<double>>("big"),
-                       "column 2 (big) holds the integer 9223372036854775807, which floating point cannot represent", row_access_error);
+                       "column 2 (big) holds the integer 9223372036854775807, which double cannot represent", row_access_error);
   CHECK_THROWS_WITH_AS((void)row.get<std::int32_t>("big"),
                        "column 2 (big) holds the integer 9223372036854775807, asked for signed integer in [-2147483648, 2147483647]",
                        row_access_error);
   CHECK_THROWS_WITH_AS((void)row.get<bool>("id"), "column 0 (id) holds the integer 7, asked for bool in [0, 1]", row_access_error);
   CHECK_THROWS_AS((void)rows_of({"x"}, {-1})[0].get<std::uint64_t>(0), row_access_error);
+}
+
+TEST_CASE("row.a_float_is_refused_what_it_cannot_represent") {
+  constexpr std::int64_t exact_in_float{1 << 24};
+  const auto rows = rows_of({"fits", "odd", "real", "huge", "infinite"}, {exact_in_float, exact_in_float + 1, 0.1, -1e300, HUGE_VAL});
+  const auto row = rows[0];
+  CHECK(row.get<float>("fits") == 16'777'216.0F);
+  CHECK(row.get<double>("odd") == 16'777'217.0);
+  CHECK(row.get<long double>("odd") == 16'777'217.0L);
+  CHECK_THROWS_WITH_AS((void)row.get<float>("odd"), "column 1 (odd) holds the integer 16777217, which float cannot represent", row_access_error);
+  CHECK(row.get<float>("real") == 0.1F);  // rounded, as any real is
+  CHECK(row.get<double>("huge") == -1e300);
+  CHECK_THROWS_WITH_AS((void)row.get<float>("huge"), "column 3 (huge) holds the real -1e+300, which float cannot represent", row_access_error);
+  CHECK(row.get<float>("infinite") == HUGE_VALF);
+  CHECK_THROWS_AS((void)rows_of({"x"}, {int64_max})[0].get<float>(0), row_access_error);
 }
 
 TEST_CASE("row.a_column_or_row_that_is_not_there_is_named") {

@@ -61,6 +61,14 @@ inline void conformance_of_values(const conformance_subject& subject) {
     insert(1, nullptr, nullptr, nullptr, nullptr);
     CHECK(stored(1) == row{});
   }
+  SUBCASE("a value that is not a number is refused, as not every engine keeps it") {
+    const auto done = db.write([](write_session& s) {
+      return s.execute("INSERT INTO v (id, r) VALUES ($1, $2)", 1, std::numeric_limits<double>::quiet_NaN());
+    });
+    CHECK(done.error() == db_errc::type_mismatch);
+    CHECK(done.error().message() == "parameter $2: NaN cannot be stored");
+    CHECK(count_of(db, "v") == 0);
+  }
   SUBCASE("large values come back whole") {
     const std::string text(3U << 20U, 'x');
     std::vector<std::byte> bytes(2U << 20U, std::byte{7});
@@ -221,6 +229,15 @@ inline void conformance_of_statements(const conformance_subject& subject) {
       return s.stream("SELECT id FROM city", {}, [](row_view) { throw std::runtime_error{"enough"}; });
     }), std::runtime_error);
     CHECK(count_of(db, "city") == 3);  // the session is as good as before
+  }
+  SUBCASE("a write whose stream ends early is carried out, and its failure is told") {
+    const auto insert = [&](std::string_view sql) {
+      return db.write([&](write_session& s) { return s.stream(sql, {}, [](row_view) { return false; }); });
+    };
+    CHECK(insert("INSERT INTO street VALUES ('a', 1), ('b', 2) RETURNING name").value() == 1);
+    CHECK(count_of(db, "street") == 2);
+    CHECK(insert("INSERT INTO street VALUES ('c', 1), ('d', 99) RETURNING name").error() == db_errc::foreign_key_violation);
+    CHECK(count_of(db, "street") == 2);
   }
   SUBCASE("a stream may use its session, even with the same statement") {
     std::int64_t pairs{0};

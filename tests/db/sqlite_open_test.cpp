@@ -9,9 +9,17 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <barrier>
 #include <filesystem>
+#include <functional>
 #include <stdexcept>
 #include <string>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+struct sqlite3_api_routines;
 
 using namespace spillway;
 using namespace std::chrono_literals;
@@ -31,6 +39,36 @@ std::string refusal_of(Change&& change) {
   }
   return "accepted";
 }
+
+/// Calls a function before the first statement by that text that this process runs.
+class before_statement {
+ public:
+  before_statement(std::string_view sql, std::function<void()> act) : sql_{sql}, act_{std::move(act)} {
+    current = this;
+    sqlite3_auto_extension(entry());
+  }
+  ~before_statement() { sqlite3_cancel_auto_extension(entry()); }
+
+  [[nodiscard]] bool called() const { return called_; }
+
+ private:
+  using entry_point = void (*)();
+  static entry_point entry() { return reinterpret_cast<entry_point>(&watch); }
+  static int watch(sqlite3* connection, char**, const sqlite3_api_routines*) {
+    return sqlite3_trace_v2(connection, SQLITE_TRACE_STMT, [](unsigned, void*, void*, void* text) {
+      if (!current->called_ && current->sql_ == static_cast<const char*>(text)) {
+        current->called_ = true;
+        current->act_();
+      }
+      return 0;
+    }, nullptr);
+  }
+
+  static inline before_statement* current{nullptr};
+  std::string_view sql_;
+  std::function<void()> act_;
+  bool called_{false};
+};
 
 }  // namespace
 
@@ -136,6 +174,47 @@ TEST_CASE("open_sqlite.another_programs_file_is_refused_by_its_stamp") {
   auto stamped = other.config();
   stamped.application_id = 77;
   CHECK(open_sqlite(stamped).error() == db_errc::incompatible_schema);
+}
+
+TEST_CASE("open_sqlite.a_file_another_process_is_just_stamping_is_accepted") {
+  const sqlite_fixture fixture;
+  auto config = fixture.config();
+  config.application_id = 77;
+  config.other_process_timeout = 0ms;
+  sqlite3* other{nullptr};
+  REQUIRE(sqlite3_open(fixture.path().c_str(), &other) == SQLITE_OK);
+  const auto run = [&](const char* sql) { return sqlite3_exec(other, sql, nullptr, nullptr, nullptr); };
+  int stamped{SQLITE_OK};
+  // Another start of the same program, between two statements of ours.
+  const before_statement looking{"SELECT count(*) FROM sqlite_schema", [&] {
+    stamped = run("BEGIN IMMEDIATE; PRAGMA application_id = 77; CREATE TABLE t (x); COMMIT");
+  }};
+  const auto opened = open_sqlite(config);
+  CHECK(looking.called());
+  CHECK(opened.has_value());
+  CHECK(stamped == SQLITE_BUSY);  // it has to wait for us
+  CHECK(sqlite3_close(other) == SQLITE_OK);
+}
+
+TEST_CASE("open_sqlite.several_programs_may_create_one_file_at_once") {
+  constexpr int programs{4};
+  constexpr int rounds{60};
+  std::vector<sqlite_fixture> files(rounds);
+  std::atomic<int> failed{0};
+  std::barrier start{programs};
+  std::vector<std::thread> threads;
+  for (int i = 0; i < programs; ++i) {
+    threads.emplace_back([&] {
+      for (const auto& file : files) {
+        auto config = file.config();
+        config.application_id = 77;
+        start.arrive_and_wait();
+        if (!open_sqlite(config)) ++failed;
+      }
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  CHECK(failed == 0);
 }
 
 TEST_CASE("open_sqlite.a_file_another_process_has_locked_is_busy_after_the_timeout") {

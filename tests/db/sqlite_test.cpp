@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "db/backends/sqlite/sqlite_connection.hpp"
+#include "db/session_context.hpp"
 #include "db/sqlite_fixture.hpp"
 
 #include <spillway/db/sqlite.hpp>
@@ -9,7 +10,11 @@
 
 #include <filesystem>
 #include <fstream>
+#include <optional>
 #include <string>
+#include <string_view>
+#include <tuple>
+#include <vector>
 
 using namespace spillway;
 using namespace std::chrono_literals;
@@ -34,6 +39,25 @@ void fill(database& db) {
     return s.execute("INSERT INTO t (v) VALUES ('a'), ('b'), ('c')");
   }));
 }
+
+/// A file that can be opened, and whose table `t` cannot be read.
+void make_damaged(const sqlite_fixture& fixture) {
+  {
+    auto db = fixture.open();
+    fill(db);
+    const std::string big(3'000, 'x');
+    REQUIRE(db.write([&](write_session& s) {
+      return s.execute_many("INSERT INTO t (v) VALUES ($1)", std::vector<std::tuple<std::string>>(200, std::tuple{big}));
+    }));
+  }
+  const auto size = std::filesystem::file_size(fixture.path());
+  REQUIRE(size > 200'000);
+  std::fstream file{fixture.path(), std::ios::in | std::ios::out | std::ios::binary};
+  file.seekp(8'192);  // behind the pages opened first
+  file << std::string(size - 8'192, '\xff');
+}
+
+result<std::optional<int>, db_error> sum_of_lengths(read_session& s) { return s.query_one<int>("SELECT sum(length(v)) FROM t"); }
 
 }  // namespace
 
@@ -124,6 +148,22 @@ TEST_CASE("sqlite.values_and_statements_have_a_size_limit") {
   CHECK(db.read([](read_session& s) { return s.query("SELECT randomblob(200000)"); }).error() == db_errc::value_too_large);
   const std::string long_sql = "SELECT 1 -- " + std::string(2U << 20U, 'x');
   CHECK(db.read([&](read_session& s) { return s.query(long_sql); }).error() == db_errc::value_too_large);
+}
+
+TEST_CASE("sqlite.a_script_may_be_longer_than_a_statement") {
+  const sqlite_fixture fixture;
+  auto db = fixture.open();
+  fill(db);
+  constexpr int statements{40};
+  std::string script;
+  for (int i = 0; i < statements; ++i) script += "INSERT INTO t (v) VALUES ('" + std::string(100'000, 'x') + "');\n";
+  CHECK(db.write([&](write_session& s) { return s.execute_script(script); }).has_value());
+  CHECK(db.read([](read_session& s) { return s.query_one<int>("SELECT count(*) FROM t"); }).value() == statements + 3);
+  script = "DELETE FROM t; INSERT INTO t (v) VALUES ('" + std::string(2U << 20U, 'x') + "')";
+  CHECK(db.write([&](write_session& s) { return s.execute_script(script); }).error() == db_errc::value_too_large);
+  // A part of a larger text ends where it ends.
+  CHECK(db.write([&](write_session& s) { return s.execute_script(std::string_view{script}.substr(0, 14)); }).has_value());
+  CHECK(db.read([](read_session& s) { return s.query_one<int>("SELECT count(*) FROM t"); }).value() == 0);
 }
 
 TEST_CASE("sqlite.a_full_file_is_disk_full_and_loses_nothing_that_was_committed") {
@@ -258,24 +298,40 @@ TEST_CASE("sqlite.a_begin_that_is_interrupted_leaves_no_transaction_behind") {
 
 TEST_CASE("sqlite.damage_in_the_file_is_reported_as_such") {
   const sqlite_fixture fixture;
-  {
-    auto db = fixture.open();
-    fill(db);
-    const std::string big(3'000, 'x');
-    REQUIRE(db.write([&](write_session& s) {
-      return s.execute_many("INSERT INTO t (v) VALUES ($1)", std::vector<std::tuple<std::string>>(200, std::tuple{big}));
-    }));
-  }
-  const auto size = std::filesystem::file_size(fixture.path());
-  REQUIRE(size > 200'000);
-  {
-    std::fstream file{fixture.path(), std::ios::in | std::ios::out | std::ios::binary};
-    file.seekp(8'192);  // behind the pages opened first
-    file << std::string(size - 8'192, '\xff');
-  }
+  make_damaged(fixture);
   auto db = fixture.open();
-  const auto read = db.read([](read_session& s) { return s.query_one<int>("SELECT sum(length(v)) FROM t"); });
+  const auto read = db.read(sum_of_lengths);
   REQUIRE_FALSE(read.has_value());
   CHECK(read.error() == db_errc::corrupt);
   CHECK(read.error() == errc::internal);
+}
+
+TEST_CASE("sqlite.a_file_that_is_gone_is_not_replaced_by_an_empty_one") {
+  const sqlite_fixture fixture;
+  make_damaged(fixture);
+  auto db = fixture.open();
+  CHECK(db.write([](write_session& s) { return sum_of_lengths(s); }).error() == db_errc::corrupt);
+  for (const auto* end : {"", "-wal", "-shm"}) std::filesystem::remove(fixture.path() + end);
+  // The session that writes opens the file again.
+  CHECK(db.write([](write_session& s) { return s.execute("CREATE TABLE t (x)"); }).error() == db_errc::cannot_open);
+  CHECK_FALSE(std::filesystem::exists(fixture.path()));
+}
+
+TEST_CASE("sqlite.damage_found_while_a_statement_is_prepared_replaces_the_session") {
+  const sqlite_fixture fixture;
+  detail::sqlite_cache_counters counters;
+  const auto connection = detail::sqlite_connection::open(fixture.config(), detail::session_kind::write, counters).value();
+  sqlite3* other{nullptr};
+  REQUIRE(sqlite3_open(fixture.path().c_str(), &other) == SQLITE_OK);
+  REQUIRE(sqlite3_exec(other, "CREATE TABLE t (x); PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = 'nonsense'", nullptr, nullptr,
+                       nullptr) == SQLITE_OK);
+  CHECK(sqlite3_close(other) == SQLITE_OK);
+  const detail::statement_control control;
+  REQUIRE(connection->begin(control).has_value());
+  const database_config config;
+  detail::session_context context{*connection, control, config};
+  auto session = context.session();
+  CHECK(session.query("SELECT x FROM t").error() == db_errc::corrupt);  // reads the schema anew
+  CHECK_FALSE(connection->usable());
+  connection->rollback();
 }

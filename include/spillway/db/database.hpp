@@ -28,15 +28,27 @@ struct database_config {
   std::size_t max_waiters{1'024};                     ///< Callers that may wait for a session, reads and writes each. In [0, 1'000'000].
   std::uint64_t max_result_bytes{64U << 20U};         ///< What one query may hold in memory; a stream has no such limit. In [1 KiB, 4 GiB].
   std::chrono::milliseconds slow_statement{500};      ///< Statements that take this long are logged. In [0, 1 day].
-  log_sink log{};                                     ///< Hears of slow statements.
+  log_sink log{};                                     ///< Hears of slow statements, and of handlers that throw.
 };
+
+namespace detail {
+/// The nearest that nanoseconds can count; std::chrono::hours::max() is far beyond it.
+template <class Rep, class Period>
+constexpr std::chrono::nanoseconds saturated(std::chrono::duration<Rep, Period> given) {
+  using std::chrono::nanoseconds;
+  const std::chrono::duration<double, std::nano> about{given};
+  if (about >= nanoseconds::max()) return nanoseconds::max();
+  if (about <= nanoseconds::min()) return nanoseconds::min();
+  return std::chrono::duration_cast<nanoseconds>(given);
+}
+}  // namespace detail
 
 /// How long one call may take, and what it is called in the log.
 struct session_options {
   session_options() {}  // not an aggregate: may be a temporary in a co_await expression
   template <class Rep, class Period>
-  session_options(std::chrono::duration<Rep, Period> at_most) : timeout{at_most} {}  // NOLINT(google-explicit-constructor)
-  session_options(deadline latest) : until{latest} {}                                // NOLINT(google-explicit-constructor)
+  session_options(std::chrono::duration<Rep, Period> at_most) : timeout{detail::saturated(at_most)} {}  // NOLINT(google-explicit-constructor)
+  session_options(deadline latest) : until{latest} {}                                                   // NOLINT(google-explicit-constructor)
 
   std::optional<std::chrono::nanoseconds> timeout;  ///< From the call on. None: `database_config.timeout`.
   deadline until;                                   ///< The request's own deadline; the sooner of both counts.
@@ -67,9 +79,11 @@ SPILLWAY_EXPORT void start_operation(const std::shared_ptr<database_state>& stat
 /// if anything, and the same result as above. Name a lambda before a co_await expression that uses it (g++ 12).
 ///
 /// Threads:      every member may be called from any thread. Callers get sessions in the order in which they asked.
-/// Lifetime:     closing waits for functions that run, so not from inside one. Handlers may be called later; their executors must outlive that.
+/// Lifetime:     closing waits for functions that run, so not from inside one. Destroyed on one of its own threads, as by a handler without an
+///               executor, it is closed a little later, on a thread made for that. Handlers may be called later, too; their executors must
+///               outlive that.
 /// Errors:       see db_errc. Asking for a session while holding one of the same database, or blocking one of its threads, is
-///               db_errc::would_deadlock.
+///               db_errc::would_deadlock. What a handler without an executor throws is logged, and goes no further.
 /// Time:         one deadline for waiting and running; it interrupts a running statement. A commit that has begun is not interrupted.
 /// Cancellation: `async_` honours all types: in the queue at once, later at the next statement or inside a running one; then nothing was
 ///               committed.
@@ -94,12 +108,12 @@ class SPILLWAY_EXPORT database {
     return std::move(task).outcome(run(detail::session_kind::write, task, options, true));
   }
 
-  template <class F>
-  auto read_for(F&& function, std::chrono::nanoseconds timeout) {
+  template <class F, class Rep, class Period>
+  auto read_for(F&& function, std::chrono::duration<Rep, Period> timeout) {
     return read(std::forward<F>(function), session_options{timeout});
   }
-  template <class F>
-  auto write_for(F&& function, std::chrono::nanoseconds timeout) {
+  template <class F, class Rep, class Period>
+  auto write_for(F&& function, std::chrono::duration<Rep, Period> timeout) {
     return write(std::forward<F>(function), session_options{timeout});
   }
 

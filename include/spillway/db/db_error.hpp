@@ -31,7 +31,7 @@ enum class db_errc {
   not_null_violation,     ///< errc::invalid.
   check_violation,        ///< errc::invalid.
   constraint_violation,   ///< Any other constraint, or a trigger that refuses. errc::conflict.
-  type_mismatch,          ///< The column cannot take a value of that type. errc::invalid.
+  type_mismatch,          ///< The column cannot take a value of that type, or the value is NaN. errc::invalid.
   syntax_error,           ///< errc::invalid.
   no_such_object,         ///< The SQL names a table, column or function that does not exist. errc::invalid.
   wrong_parameters,       ///< The values given are not those the SQL asks for. errc::invalid.

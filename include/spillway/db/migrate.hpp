@@ -6,6 +6,7 @@
 #include <spillway/core/export.hpp>
 #include <spillway/db/database.hpp>
 
+#include <chrono>
 #include <cstddef>
 #include <initializer_list>
 #include <span>
@@ -20,13 +21,15 @@ namespace spillway {
 ///     migrate(db, {"CREATE TABLE city (id INTEGER PRIMARY KEY, name TEXT NOT NULL)",
 ///                  "ALTER TABLE city ADD COLUMN size INTEGER NOT NULL DEFAULT 0"}).value();
 ///
-/// Several processes may do this at once: one does the work, the others find it done.
+/// Several processes may do this at once: one does the work, the others find it done. How long they wait for it is up to the engine (SQLite:
+/// `other_process_timeout`, then db_errc::busy).
+/// Time:   as long as it takes, whatever `database_config.timeout` says, unless `options` are given.
 /// Errors: db_errc::incompatible_schema if the database has more migrations than there are scripts, or a script is not the one that was run;
 ///         else what the script that failed reports, with its number. Then nothing has changed.
 [[nodiscard]] SPILLWAY_EXPORT result<std::size_t, db_error> migrate(database& db, std::span<const std::string_view> scripts,
-                                                                    const session_options& options = {});
+                                                                    const session_options& options = std::chrono::nanoseconds::max());
 [[nodiscard]] inline result<std::size_t, db_error> migrate(database& db, std::initializer_list<std::string_view> scripts,
-                                                           const session_options& options = {}) {
+                                                           const session_options& options = std::chrono::nanoseconds::max()) {
   return migrate(db, std::span<const std::string_view>{scripts.begin(), scripts.size()}, options);
 }
 

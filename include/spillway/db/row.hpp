@@ -63,8 +63,9 @@ inline constexpr bool borrows_from_row<std::pair<A, B>>{borrows_from_row<A> || b
 ///     auto note = row.get<std::optional<std::string>>("note");
 ///     auto [name, size] = row.as<std::tuple<std::string, std::uint32_t>>();
 ///
-/// Reads as bool (0 or 1), any integer type it fits, float or double (also from an integer that converts exactly), std::string,
-/// std::string_view, std::vector<std::byte>, std::span<const std::byte>, sql_value, and std::optional of these.
+/// Reads as bool (0 or 1), any integer type it fits, float or double (also from an integer that converts exactly; a real may be rounded to
+/// float, but must be in its range), std::string, std::string_view, std::vector<std::byte>, std::span<const std::byte>, sql_value, and
+/// std::optional of these.
 ///
 /// Lifetime: the row_set's, or the call of the function a stream gave it to. Views taken from it live as long.
 /// Errors:   row_access_error.
@@ -93,7 +94,7 @@ class SPILLWAY_EXPORT row_view {
   row_view(const detail::row_data& data, std::size_t first_cell) noexcept : data_{&data}, first_cell_{first_cell} {}
 
   std::int64_t integer(std::size_t column, std::string_view asked, std::int64_t least, std::uint64_t most) const;
-  double real(std::size_t column, std::string_view asked) const;
+  double real(std::size_t column, bool as_float) const;
   std::string_view text(std::size_t column, std::string_view asked) const;
   std::span<const std::byte> blob(std::size_t column, std::string_view asked) const;
   void expect_columns(std::size_t count) const;
@@ -158,7 +159,7 @@ T row_view::get(std::size_t column) const {
     constexpr auto most = static_cast<std::uint64_t>(std::numeric_limits<T>::max());
     return static_cast<T>(integer(column, std::signed_integral<T> ? "signed integer" : "unsigned integer", least, most));
   } else if constexpr (std::floating_point<T>) {
-    return static_cast<T>(real(column, "floating point"));
+    return static_cast<T>(real(column, std::same_as<T, float>));
   } else if constexpr (std::same_as<T, std::string> || std::same_as<T, std::string_view>) {
     return T{text(column, "text")};
   } else if constexpr (std::same_as<T, std::span<const std::byte>>) {

@@ -40,7 +40,7 @@ concept sql_integer = std::integral<T> && !std::same_as<T, char> && !std::same_a
 /// the way out. Converts from bool, whole numbers, floating point, strings, `std::span<const std::byte>`, `std::vector<std::byte>`,
 /// `nullptr`, and `std::optional` of these.
 ///
-/// Errors: an unsigned number above 2^63 - 1 throws std::out_of_range.
+/// Errors: an unsigned number above 2^63 - 1 throws std::out_of_range. As a parameter, NaN is db_errc::type_mismatch: not every engine keeps it.
 class sql_value {
  public:
   using storage = std::variant<std::monostate, std::int64_t, double, std::string_view, std::span<const std::byte>>;

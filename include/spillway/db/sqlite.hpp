@@ -24,7 +24,7 @@ enum class sqlite_synchronous : std::uint8_t {
 struct sqlite_config {
   /// The file; its directory must exist. Not empty, no ":memory:" (sessions could not share it) and no "file:" URI.
   std::string path{};
-  bool create{true};                                        ///< Make the file if it is not there.
+  bool create{true};                                        ///< Make the file if it is not there; never again once it was opened.
   std::size_t readers{4};                                   ///< Sessions that read, beside the one that writes. In [1, 64].
   sqlite_synchronous synchronous{sqlite_synchronous::normal};
   std::chrono::milliseconds other_process_timeout{5'000};   ///< Wait for a lock another process holds, within the call's deadline. In [0, 1 h].
@@ -36,7 +36,8 @@ struct sqlite_config {
   database_config database{};
 };
 
-/// Opens the file in WAL mode with foreign keys on. One session writes, `readers` sessions read. In SQL, double quotes are for names only.
+/// Opens the file in WAL mode with foreign keys on. One session writes, `readers` sessions read. In SQL, double quotes are for names only;
+/// a statement of more than 1 MiB is db_errc::value_too_large, a script of such statements may be longer.
 ///
 /// Errors: throws std::invalid_argument naming a field that is out of range. db_errc::cannot_open, corrupt, busy, incompatible_schema (the
 ///         application_id) and others of the engine, naming the path.

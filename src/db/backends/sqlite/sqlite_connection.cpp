@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <limits>
 #include <system_error>
 #include <thread>
 #include <utility>
@@ -109,7 +110,7 @@ result<void, db_error> sqlite_connection::configure(const sqlite_config& config)
   if (const auto done = own(fmt::format("PRAGMA cache_size = -{}", cache_kib)); !done) return done;
   if (kind_ == session_kind::read) return own("PRAGMA query_only = ON");
 
-  const auto mode = own_value("PRAGMA journal_mode = WAL");
+  const auto mode = enter_wal();
   if (!mode) return mode.error();
   if (*mode != "wal") {
     return db_error{db_errc::cannot_open, fmt::format("the file system does not support WAL mode; the journal stays \"{}\"", *mode)};
@@ -128,18 +129,37 @@ result<void, db_error> sqlite_connection::configure(const sqlite_config& config)
   return stamp(config.application_id);
 }
 
+// Of several that open a new file at once, one changes it to WAL, and SQLite fails the others without asking the busy handler. So this waits
+// itself, and takes the handler out of it, or the waits of both could add up.
+result<std::string, db_error> sqlite_connection::enter_wal() {
+  sqlite3_busy_handler(connection_.get(), nullptr, nullptr);
+  auto mode = own_value("PRAGMA journal_mode = WAL");
+  for (int attempt = 0; !mode && mode.error() == db_errc::busy && on_busy(this, attempt) != 0; ++attempt) {
+    mode = own_value("PRAGMA journal_mode = WAL");
+  }
+  sqlite3_busy_handler(connection_.get(), &on_busy, this);
+  return mode;
+}
+
 result<void, db_error> sqlite_connection::stamp(std::int32_t application_id) {
   if (application_id == 0) return {};
-  const auto found = own_value("PRAGMA application_id");
-  if (!found) return found.error();
-  if (*found == std::to_string(application_id)) return {};
-  const auto tables = own_value("SELECT count(*) FROM sqlite_schema");
-  if (!tables) return tables.error();
-  if (*found != "0" || *tables != "0") {
-    return db_error{db_errc::incompatible_schema,
-                    fmt::format("the application_id of the file is {}, {} is expected", *found, application_id)};
+  const auto expected = std::to_string(application_id);
+  auto found = own_value("PRAGMA application_id");
+  if (found && *found == "0") {
+    // Again, and now no other process can stamp the file or make tables. An error closes the connection, which rolls back.
+    if (const auto begun = own("BEGIN IMMEDIATE"); !begun) return begun;
+    found = own_value("PRAGMA application_id");
+    const auto tables = own_value("SELECT count(*) FROM sqlite_schema");
+    if (!tables) return tables.error();
+    if (found && *found == "0" && *tables == "0") {
+      if (const auto stamped = own("PRAGMA application_id = " + expected); !stamped) return stamped;
+      found = expected;
+    }
+    if (const auto committed = own("COMMIT"); !committed) return committed;
   }
-  return own(fmt::format("PRAGMA application_id = {}", application_id));
+  if (!found) return found.error();
+  if (*found == expected) return {};
+  return db_error{db_errc::incompatible_schema, fmt::format("the application_id of the file is {}, {} is expected", *found, expected)};
 }
 
 result<void, db_error> sqlite_connection::own(std::string_view sql) {
@@ -208,13 +228,16 @@ result<void, db_error> sqlite_connection::ready(std::string_view sql) const {
 }
 
 db_error sqlite_connection::failed(int result_code, std::string_view sql) {
-  auto error = sqlite_error(connection_.get(), result_code, sql);
+  return judged(sqlite_error(connection_.get(), result_code, sql));
+}
+
+db_error sqlite_connection::judged(db_error error) {
   if (sqlite_must_reopen(error.native_code())) usable_ = false;
   if (control_ != nullptr && (error == db_errc::cancelled || error == db_errc::busy)) {
-    if (const auto why = control_->interrupted()) error = db_error{*why, std::string{error.message()}, error.native_code(), sql};
+    if (const auto why = control_->interrupted()) error = db_error{*why, std::string{error.message()}, error.native_code(), error.sql()};
   }
   // Some failures end the whole transaction. A begin that failed never started one.
-  if (!lost_ && !sql.empty() && sqlite3_get_autocommit(connection_.get()) != 0) lost_ = error;
+  if (!lost_ && !error.sql().empty() && sqlite3_get_autocommit(connection_.get()) != 0) lost_ = error;
   return error;
 }
 
@@ -229,7 +252,7 @@ result<std::uint64_t, db_error> sqlite_connection::run(std::string_view sql, std
   if (const auto may_start = ready(sql); !may_start) return may_start.error();
   auto* const db = connection_.get();
   const auto statement = cache_.get(db, sql);
-  if (!statement) return refused_or(statement.error());
+  if (!statement) return refused_or(judged(statement.error()));
   const bool writes = (*statement)->writes();
   if (writes && kind_ == session_kind::read) return db_error{db_errc::read_only, "the statement writes, and the session reads", 0, sql};
   if (const auto bound = (*statement)->bind(parameters, sql); !bound) return bound.error();
@@ -249,15 +272,20 @@ result<std::uint64_t, db_error> sqlite_connection::run(std::string_view sql, std
 }
 
 result<void, db_error> sqlite_connection::run_script(std::string_view sql) {
+  constexpr std::size_t most_bytes{std::numeric_limits<int>::max() - 1};
+  if (sql.size() > most_bytes) return db_error{db_errc::value_too_large, fmt::format("a script has at most {} bytes", most_bytes)};
   if (sql.find('\0') != std::string_view::npos) return db_error{db_errc::syntax_error, "the script contains a NUL byte", 0, sql};
   auto* const db = connection_.get();
-  const char* next = sql.data();
-  const char* const end = sql.data() + sql.size();
+  // With the NUL at its end SQLite reads the text in place. Without, it copies all that is left for each statement, and takes the limit of one
+  // statement for that of the whole.
+  const std::string script{sql};
+  const char* next = script.data();
+  const char* const end = next + script.size();
   while (next != end) {
     const std::string_view rest{next, static_cast<std::size_t>(end - next)};
     if (const auto may_start = ready(rest); !may_start) return may_start;
     sqlite3_stmt* raw{nullptr};
-    const int prepared = sqlite3_prepare_v3(db, rest.data(), static_cast<int>(rest.size()), 0, &raw, &next);
+    const int prepared = sqlite3_prepare_v3(db, next, static_cast<int>(rest.size() + 1), 0, &raw, &next);
     const sqlite_statement_handle statement{raw};
     if (prepared != SQLITE_OK) return refused_or(failed(prepared, rest));
     if (!statement) continue;  // blanks, a comment

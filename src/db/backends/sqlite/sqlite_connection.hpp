@@ -46,6 +46,7 @@ class sqlite_connection final : public db_connection {
   result<void, db_error> connect(const sqlite_config& config);
   void harden(const sqlite_config& config);
   result<void, db_error> configure(const sqlite_config& config);
+  result<std::string, db_error> enter_wal();
   result<void, db_error> stamp(std::int32_t application_id);
 
   /// Runs one of our own statements, which are not subject to what sessions may do.
@@ -56,6 +57,8 @@ class sqlite_connection final : public db_connection {
   /// Whether a statement may start.
   result<void, db_error> ready(std::string_view sql) const;
   db_error failed(int result_code, std::string_view sql);
+  /// What an error of the engine means here: it may end the transaction, or the use of this connection.
+  db_error judged(db_error error);
   db_error refused_or(db_error error);
 
   static int on_progress(void* self) noexcept;

@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include <atomic>
 #include <stdexcept>
 
 namespace spillway {
@@ -55,8 +56,12 @@ class sqlite_driver final : public detail::db_driver {
   std::size_t sessions(session_kind kind) const noexcept override { return kind == session_kind::read ? config_.readers : 1; }
 
   result<std::unique_ptr<db_connection>, db_error> open(session_kind kind) override {
-    auto opened = detail::sqlite_connection::open(config_, kind, counters_);
+    auto config = config_;
+    // A file that is gone must not be replaced by an empty one.
+    if (opened_before_) config.create = false;
+    auto opened = detail::sqlite_connection::open(config, kind, counters_);
     if (!opened) return opened.error();
+    opened_before_ = true;
     return std::unique_ptr<db_connection>{std::move(*opened)};
   }
 
@@ -79,6 +84,7 @@ class sqlite_driver final : public detail::db_driver {
 
  private:
   sqlite_config config_;
+  std::atomic<bool> opened_before_{false};
   detail::sqlite_cache_counters counters_;
 };
 

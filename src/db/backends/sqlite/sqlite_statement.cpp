@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <optional>
 #include <utility>
 
@@ -114,7 +115,12 @@ result<void, db_error> sqlite_statement::bind(std::span<const sql_value> values,
                     0, sql};
   }
   for (std::size_t i = 0; i < numbers_.size(); ++i) {
-    const int code = bind_one(handle_.get(), static_cast<int>(i + 1), values[numbers_[i] - 1U]);
+    const auto& value = values[numbers_[i] - 1U];
+    if (const auto* real = std::get_if<double>(&value.get()); real != nullptr && std::isnan(*real)) {
+      // SQLite would store null.
+      return db_error{db_errc::type_mismatch, fmt::format("parameter ${}: NaN cannot be stored", numbers_[i]), 0, sql};
+    }
+    const int code = bind_one(handle_.get(), static_cast<int>(i + 1), value);
     if (code == SQLITE_OK) continue;
     return sqlite_error(sqlite3_db_handle(handle_.get()), code, sql).prefixed(fmt::format("parameter ${}: ", numbers_[i]));
   }
