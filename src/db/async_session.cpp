@@ -3,49 +3,54 @@
 
 #include "database_state.hpp"
 
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/bind_executor.hpp>
 #include <boost/asio/dispatch.hpp>
-#include <boost/asio/post.hpp>
 
 #include <utility>
 
 namespace spillway::detail {
 
-async_session::async_session(database_state& state, session_kind kind, std::shared_ptr<session_operation> operation, deadline until,
-                             std::string label, const boost::asio::any_io_executor& threads, exception_report report)
+async_session::async_session(database_state& state, session_kind kind, std::shared_ptr<session_operation> operation,
+                             const session_options& options, deadline until, const boost::asio::any_io_executor& threads,
+                             exception_report report)
     : state_{&state},
-      lane_{state.lane(kind)},
       kind_{kind},
       operation_{std::move(operation)},
       control_{until},
-      label_{std::move(label)},
+      label_{options.label},
+      where_{options.where},
       threads_work_{threads},
       handler_work_{operation_->executor(threads)} {
   // The handler's own executor is told by the exception itself.
   if (handler_work_.get_executor() == boost::asio::any_completion_executor{threads}) report_ = std::move(report);
 }
 
-void async_session::honour_cancellation() {
-  auto slot = operation_->cancellation_slot();
-  if (!slot.is_connected()) return;
-  // Weak, as the slot may belong to what the handler owns: a coroutine that is destroyed while it waits.
-  slot.assign([waiting = weak_from_this()](boost::asio::cancellation_type type) {
-    const auto call = waiting.lock();
-    if (!call || type == boost::asio::cancellation_type::none) return;
-    call->control_.cancelled.store(true, std::memory_order_relaxed);
-    call->lane_->cancel(call);
-  });
+void async_session::ask(session_pool& sessions) {
+  if (auto slot = operation_->cancellation_slot(); slot.is_connected()) {
+    // Weak, as the slot may belong to what the handler owns: a coroutine that is destroyed while it waits.
+    slot.assign([waiting = weak_from_this()](boost::asio::cancellation_type type) {
+      const auto call = waiting.lock();
+      if (!call || type == boost::asio::cancellation_type::none) return;
+      call->control_.cancelled.store(true, std::memory_order_relaxed);
+      call->in_queue_.emit(type);
+    });
+  }
+  const acquire_options asked{control_.until, where_};
+  auto given = [call = shared_from_this(), &sessions](result<session_lease, pool_error> lease) { call->run(sessions, std::move(lease)); };
+  auto on_threads = boost::asio::bind_executor(threads_work_.get_executor(), std::move(given));
+  sessions.sessions().async_acquire(asked, boost::asio::bind_cancellation_slot(in_queue_.slot(), std::move(on_threads)));
 }
 
-void async_session::granted(std::size_t session) {
-  boost::asio::post(threads_work_.get_executor(), [call = shared_from_this(), session] {
-    auto end = call->state_->run_on(call->kind_, session, call->operation_->task(), call->control_, call->label_);
-    call->finish(std::move(end.thrown), std::move(end.failure));
-  });
-}
-
-// By way of the threads, as this may be the caller's, inside the initiating function.
-void async_session::refused(db_errc why) {
-  boost::asio::post(threads_work_.get_executor(), [call = shared_from_this(), why] { call->finish({}, why); });
+void async_session::run(session_pool& sessions, result<session_lease, pool_error> given) {
+  if (!given) {
+    auto failure = sessions.error_of(given.error());
+    state_->count_error(failure.code());
+    finish({}, std::move(failure));
+    return;
+  }
+  auto end = state_->run_on(kind_, std::move(*given), operation_->task(), control_, label_);
+  finish(std::move(end.thrown), std::move(end.failure));
 }
 
 void async_session::finish(std::exception_ptr thrown, db_error failure) {
@@ -64,32 +69,6 @@ void async_session::finish(std::exception_ptr thrown, db_error failure) {
                             report(std::current_exception());
                           }
                         });
-}
-
-void expiry_timer::wake_by(deadline until) {
-  const std::scoped_lock lock{mutex_};
-  if (stopped_ || until.at() >= armed_.at()) return;
-  armed_ = until;
-  timer_.expires_at(until.at());
-  timer_.async_wait([this](const error_code& failure) {
-    if (!failure) woken();
-  });
-}
-
-void expiry_timer::woken() {
-  {
-    const std::scoped_lock lock{mutex_};
-    armed_ = deadline::never();
-  }
-  for (const auto& lane : lanes_) {
-    if (const auto next = lane->expire()) wake_by(deadline{*next});
-  }
-}
-
-void expiry_timer::stop() {
-  const std::scoped_lock lock{mutex_};
-  stopped_ = true;
-  timer_.cancel();
 }
 
 }  // namespace spillway::detail

@@ -5,11 +5,14 @@
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/system_executor.hpp>
+#include <boost/asio/use_future.hpp>
 
 #include <fmt/format.h>
 
+#include <future>
 #include <new>
 #include <stdexcept>
+#include <vector>
 
 namespace spillway::detail {
 
@@ -47,6 +50,8 @@ const database_config& validated(const database_config& config) {
   require_in<std::size_t>("max_waiters", config.max_waiters, 0, 1'000'000, "");
   require_in<std::uint64_t>("max_result_bytes", config.max_result_bytes, 1024, most_result_bytes, "");
   require_in<std::int64_t>("slow_statement", config.slow_statement.count(), 0, day_ms, " ms");
+  require_in<std::int64_t>("slow_wait", config.slow_wait.count(), 0, day_ms, " ms");
+  require_in<std::int64_t>("leak_after", config.leak_after.count(), 0, day_ms, " ms");
   return config;
 }
 
@@ -64,37 +69,39 @@ task_verdict verdict_of(session_task& task, session_context& context, transactio
   return {false, {}};
 }
 
+io_runner_config timer_thread() {
+  io_runner_config config;
+  config.threads = 1;
+  config.thread_name = "spillway-db-t";
+  return config;
+}
+
 }  // namespace
 
 database_state::database_state(const database_config& config, std::unique_ptr<db_driver> driver)
-    : config_{validated(config)}, driver_{std::move(driver)} {
-  for (const auto kind : {session_kind::read, session_kind::write}) {
-    const auto sessions = driver_->sessions(kind);
-    side(kind).lane = std::make_shared<session_lane>(sessions, config_.max_waiters);
-    side(kind).connections.resize(sessions);
-  }
-}
+    : config_{validated(config)}, driver_{std::move(driver)}, timers_{timer_thread()} {}
 
 database_state::~database_state() { (void)close(); }
 
 result<void, db_error> database_state::open_first_sessions() {
+  timers_.start();
   // The writer first: it makes the database.
   for (const auto kind : {session_kind::write, session_kind::read}) {
-    if (const auto opened = connection_of(kind, 0); !opened) return opened.error();
+    auto& sessions = side(kind).sessions.emplace(config_, driver_, kind, timers_.executor());
+    if (const auto warm = sessions.sessions().warm_up_for(std::chrono::nanoseconds::max()); !warm) return sessions.error_of(warm.error());
   }
   return {};
 }
 
-result<db_connection*, db_error> database_state::connection_of(session_kind kind, std::size_t session) {
-  auto& connection = side(kind).connections[session];
-  if (!connection || !connection->usable()) {
-    connection.reset();
-    auto opened = driver_->open(kind);
-    if (!opened) return opened.error();
-    connection = std::move(*opened);
-  }
-  return connection.get();
+namespace {
+
+result<session_lease, pool_error> try_session(session_pool& sessions, const acquire_options& options) {
+  auto given = sessions.sessions().try_acquire(options);
+  if (given) return std::move(*given);
+  return pool_error{given.error()};
 }
+
+}  // namespace
 
 deadline database_state::deadline_of(const session_options& options) const {
   return deadline::after(system_clock_source().now(), options.timeout.value_or(config_.timeout)).sooner(options.until);
@@ -114,32 +121,32 @@ transaction_end database_state::run(session_kind kind, session_task& task, const
     return {db_errc::would_deadlock, {}};
   }
   const statement_control control{deadline_of(options)};
-  const auto session = may_wait ? lane(kind)->take(control.until) : lane(kind)->try_take();
-  if (!session) return {session.error(), {}};
-  return run_on(kind, *session, task, control, options.label);
+  const acquire_options asked{control.until, options.where};
+  auto& sessions = *side(kind).sessions;
+  auto session = may_wait ? sessions.sessions().acquire(asked) : try_session(sessions, asked);
+  if (!session) {
+    auto failure = sessions.error_of(session.error());
+    count_error(failure.code());
+    return {std::move(failure), {}};
+  }
+  return run_on(kind, std::move(*session), task, control, options.label);
 }
 
-transaction_end database_state::run_on(session_kind kind, std::size_t session, session_task& task, const statement_control& control,
+transaction_end database_state::run_on(session_kind kind, session_lease session, session_task& task, const statement_control& control,
                                        std::string_view label) {
-  const auto began = system_clock_source().now();
   const held_session held{*this};
   transaction_end end;
-  std::optional<session_context> context;
+  session_context context{**session, control, config_};
   try {
-    if (const auto connection = connection_of(kind, session); !connection) {
-      end.failure = connection.error();
-    } else {
-      context.emplace(**connection, control, config_);
-      end = transact(kind, *context, task);
-    }
+    end = transact(kind, context, task);
   } catch (const std::bad_alloc&) {
     // Ours or the driver's; what the task threw was caught further in. The session must be given back, and clean.
     end = {db_errc::out_of_memory, {}};
-    if (context) context->connection().rollback();
+    context.connection().rollback();
   }
-  lane(kind)->give_back(session, system_clock_source().now() - began);
+  session.release();
   count_error(end.failure.code());
-  if (context && context->slow_count() > 0) log_slow(kind, *context, label);
+  if (context.slow_count() > 0) log_slow(kind, context, label);
   return end;
 }
 
@@ -205,14 +212,13 @@ std::function<void(std::exception_ptr)> database_state::exception_report() const
 
 void database_state::start_workers() {
   io_runner_config config;
-  // One for each session, so that who is given a session runs at once; one more for deadlines while all of those are busy.
-  config.threads = reads_.connections.size() + writes_.connections.size() + 1;
+  // One for each session, so that who is given a session runs at once; one more for refusals while all of those are busy.
+  config.threads = driver_->sessions(session_kind::read) + driver_->sessions(session_kind::write) + 1;
   config.shape = runner_shape::shared_context;
   config.thread_name = "spillway-db";
   config.on_exception = exception_report();
   auto runner = std::make_unique<io_runner>(config);
   runner->start();
-  timer_ = std::make_unique<expiry_timer>(runner->executor(), std::array{reads_.lane, writes_.lane});
   worker_context_.store(&runner->context(0), std::memory_order_release);
   runner_ = std::move(runner);
 }
@@ -226,12 +232,10 @@ void database_state::start(session_kind kind, std::shared_ptr<session_operation>
     // Made under the lock: from here on `call` keeps the threads from ending, should its handler need them.
     const boost::asio::any_io_executor system{boost::asio::system_executor{}};
     const auto threads = workers_closed_ ? system : runner_->executor();
-    call = std::make_shared<async_session>(*this, kind, std::move(operation), until, options.label, threads,
+    call = std::make_shared<async_session>(*this, kind, std::move(operation), options, until, threads,
                                            workers_closed_ ? exception_report() : nullptr);  // an exception would end the process there
   }
-  call->honour_cancellation();
-  lane(kind)->take_for(call, until);
-  if (timer_) timer_->wake_by(until);
+  call->ask(*side(kind).sessions);
 }
 
 result<void, db_error> database_state::ping(const session_options& options) {
@@ -247,21 +251,33 @@ result<void, db_error> database_state::close() {
   if (must_not_block()) return db_error{db_errc::would_deadlock};
   const std::scoped_lock closing{close_mutex_};
   if (closed_) return *closed_;
-  for (const auto kind : {session_kind::read, session_kind::write}) lane(kind)->stop();
+  std::vector<std::future<result<void, pool_error>>> drained;
+  for (auto* one : {&reads_, &writes_}) {
+    if (one->sessions) drained.push_back(one->sessions->sessions().async_drain(std::chrono::nanoseconds::max(), boost::asio::use_future));
+  }
   {
     const std::scoped_lock lock{workers_mutex_};
     workers_closed_ = true;
   }
-  for (const auto kind : {session_kind::read, session_kind::write}) lane(kind)->wait_until_idle();
-  if (timer_) timer_->stop();
+  for (auto& each : drained) (void)each.get();
   if (runner_) runner_->drain();
-  closed_ = driver_->close(std::exchange(reads_.connections, {}), std::exchange(writes_.connections, {}));
+  const auto closed_of = [](one_kind& one) { return one.sessions ? one.sessions->take_closed() : std::vector<std::unique_ptr<db_connection>>{}; };
+  closed_ = driver_->close(closed_of(reads_), closed_of(writes_));
   return *closed_;
 }
 
 session_stats database_state::stats_of(const one_kind& kind) {
+  auto sessions = kind.sessions->sessions().stats();
   session_stats stats;
-  kind.lane->fill(stats);
+  stats.sessions = sessions.max;
+  stats.in_use = sessions.lent;
+  stats.waiting = sessions.waiting;
+  stats.refused = sessions.refused_with(pool_errc::exhausted) + sessions.refused_with(pool_errc::queue_full) +
+                  sessions.refused_with(pool_errc::shutting_down) + sessions.refused_with(pool_errc::backend_down);
+  stats.wait_timeouts = sessions.refused_with(pool_errc::timed_out);
+  stats.wait_cancelled = sessions.refused_with(pool_errc::cancelled);
+  stats.wait = std::move(sessions.wait);
+  stats.run = std::move(sessions.hold);
   stats.committed = static_cast<std::uint64_t>(kind.committed.value());
   stats.rolled_back = static_cast<std::uint64_t>(kind.rolled_back.value());
   return stats;
@@ -272,8 +288,7 @@ database_stats database_state::stats() const {
   stats.reads = stats_of(reads_);
   stats.writes = stats_of(writes_);
   for (std::size_t i = 0; i < errors_.size(); ++i) {
-    stats.errors[i] = static_cast<std::uint64_t>(errors_[i].value()) + reads_.lane->refusals(static_cast<db_errc>(i)) +
-                      writes_.lane->refusals(static_cast<db_errc>(i));
+    stats.errors[i] = static_cast<std::uint64_t>(errors_[i].value());
   }
   stats.slow_statements = static_cast<std::uint64_t>(slow_statements_.value());
   const auto cache = driver_->cache_stats();

@@ -3,7 +3,7 @@
 
 #include "db_driver.hpp"
 #include "session_context.hpp"
-#include "session_lane.hpp"
+#include "session_pool.hpp"
 
 #include <spillway/core/io_runner.hpp>
 #include <spillway/core/striped_counter.hpp>
@@ -16,11 +16,8 @@
 #include <memory>
 #include <mutex>
 #include <optional>
-#include <vector>
 
 namespace spillway::detail {
-
-class expiry_timer;
 
 /// How a read or write ended: with an error, with what the caller's function threw, or well.
 struct transaction_end {
@@ -28,7 +25,7 @@ struct transaction_end {
   std::exception_ptr thrown;
 };
 
-/// The body of `database`: two lanes of sessions, the connections they stand for, and threads for the asynchronous calls.
+/// The body of `database`: a pool of sessions of each kind, and threads for the asynchronous calls.
 ///
 /// Threads:  every member may be called from any thread.
 class database_state {
@@ -46,15 +43,13 @@ class database_state {
   [[nodiscard]] database_stats stats() const;
   [[nodiscard]] std::string_view system_name() const noexcept { return driver_->system_name(); }
 
-  /// Runs the task on a session taken from the lane, and gives the session back.
-  transaction_end run_on(session_kind kind, std::size_t session, session_task& task, const statement_control& control,
-                         std::string_view label);
-  [[nodiscard]] const std::shared_ptr<session_lane>& lane(session_kind kind) const noexcept { return side(kind).lane; }
+  /// Runs the task on a session, and gives the session back.
+  transaction_end run_on(session_kind kind, session_lease session, session_task& task, const statement_control& control, std::string_view label);
+  void count_error(error_code code) noexcept;
 
  private:
   struct one_kind {
-    std::shared_ptr<session_lane> lane;
-    std::vector<std::unique_ptr<db_connection>> connections;  // each belongs to who holds the session of that index
+    std::optional<session_pool> sessions;
     striped_counter committed;
     striped_counter rolled_back;
   };
@@ -62,9 +57,7 @@ class database_state {
   [[nodiscard]] one_kind& side(session_kind kind) noexcept { return kind == session_kind::read ? reads_ : writes_; }
   [[nodiscard]] const one_kind& side(session_kind kind) const noexcept { return kind == session_kind::read ? reads_ : writes_; }
 
-  void count_error(error_code code) noexcept;
   transaction_end transact(session_kind kind, session_context& context, session_task& task);
-  result<db_connection*, db_error> connection_of(session_kind kind, std::size_t session);
   void log_slow(session_kind kind, const session_context& context, std::string_view label);
   /// Logs what a handler threw. May be kept longer than this.
   [[nodiscard]] std::function<void(std::exception_ptr)> exception_report() const;
@@ -77,7 +70,8 @@ class database_state {
   void start_workers();
 
   database_config config_;
-  std::unique_ptr<db_driver> driver_;
+  std::shared_ptr<db_driver> driver_;  // an opening that hangs may outlive this
+  io_runner timers_;                   // of the pools
   one_kind reads_;
   one_kind writes_;
   std::array<striped_counter, db_errc_count + 1> errors_;
@@ -86,7 +80,6 @@ class database_state {
   std::mutex workers_mutex_;  // guards the start of what follows, and workers_closed_
   bool workers_closed_{false};
   std::unique_ptr<io_runner> runner_;
-  std::unique_ptr<expiry_timer> timer_;
   std::atomic<boost::asio::io_context*> worker_context_{nullptr};  // the runner's, once it runs
 
   std::mutex close_mutex_;  // held for the whole of close()

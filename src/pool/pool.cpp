@@ -45,7 +45,9 @@ void ping_ticket::done(bool alive) { std::exchange(state_, nullptr)->pinged(*slo
 
 pool_slot* try_acquire(pool_state& state, const acquire_options& options, pool_errc& why) { return state.try_take(options, why); }
 result<pool_slot*, pool_error> acquire(pool_state& state, const acquire_options& options) { return state.take(options); }
-pool_slot* acquire_at_once(pool_state& state, const acquire_options& options) noexcept { return state.take_parked(options); }
+pool_slot* acquire_at_once(pool_state& state, const acquire_options& options) noexcept {
+  return state.is_late(options) ? nullptr : state.take_parked(options);
+}
 void start_acquire(const std::shared_ptr<pool_state>& state, const acquire_options& options, std::shared_ptr<async_waiter> waiter,
                    boost::asio::cancellation_slot slot) {
   state->take_for(std::move(waiter), options, slot);

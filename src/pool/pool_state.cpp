@@ -164,13 +164,18 @@ pool_slot* pool_state::try_take(const acquire_options& options, pool_errc& why) 
   return nullptr;
 }
 
+/// Nobody works for a request whose time is over, even if something is free.
+bool pool_state::is_late(const acquire_options& options) const noexcept {
+  return (options.timeout && options.timeout->count() <= 0) || (!options.until.is_never() && options.until.passed(now()));
+}
+
 result<pool_slot*, pool_error> pool_state::take(const acquire_options& options) {
   const auto began = now();
   blocked_caller caller{options};
   {
     lock held{mutex_};
     pool_core::actions decided;
-    if (auto* const slot = take_idle(held, decided, options, began)) return slot;
+    if (auto* const slot = is_late(options) ? nullptr : take_idle(held, decided, options, began)) return slot;
     if (const auto why = enqueue(caller, began, decided)) {
       auto error = refusal(*why, began);
       carry_out(held, decided, began);
@@ -207,7 +212,7 @@ void pool_state::take_for(std::shared_ptr<async_waiter> waiter, const acquire_op
   caller->waiter = std::move(waiter);
   lock held{mutex_};
   pool_core::actions decided;
-  auto* const taken = caller->gave_up ? nullptr : take_idle(held, decided, options, at);
+  auto* const taken = caller->gave_up || is_late(options) ? nullptr : take_idle(held, decided, options, at);
   if (taken != nullptr) {
     caller.release()->answer(taken, {});
     return;

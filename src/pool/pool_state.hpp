@@ -56,6 +56,7 @@ class pool_state : public std::enable_shared_from_this<pool_state> {
 
   /// What this thread parked, if nobody waits.
   pool_slot* take_parked(const acquire_options& options) noexcept;
+  [[nodiscard]] bool is_late(const acquire_options& options) const noexcept;
   pool_slot* try_take(const acquire_options& options, pool_errc& why);
   result<pool_slot*, pool_error> take(const acquire_options& options);
   void take_for(std::shared_ptr<async_waiter> waiter, const acquire_options& options, boost::asio::cancellation_slot slot);
@@ -136,6 +137,8 @@ class pool_state : public std::enable_shared_from_this<pool_state> {
   [[nodiscard]] pool_error timed_out(pool_wait_cause cause, std::chrono::nanoseconds waited, time_point at);
   [[nodiscard]] pool_error explain(pool_errc why, pool_wait_cause cause, std::chrono::nanoseconds waited, time_point at);
   [[nodiscard]] std::vector<pool_holder> longest_holders(std::size_t most);
+  /// Takes the lock itself.
+  [[nodiscard]] pool_stats counts(std::vector<const pool_slot*>& slots);
   void count_refusal(pool_errc why, pool_wait_cause cause);
 
   const clock_source& clock_;

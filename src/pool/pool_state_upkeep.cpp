@@ -346,7 +346,30 @@ std::vector<pool_holder> pool_state::holders() {
 }
 
 pool_stats pool_state::stats() {
+  std::vector<const pool_slot*> slots;
+  auto stats = counts(slots);
+  // Without the lock: slots are never destroyed, and what is read of them is atomic.
+  stats.pings_failed = pings_failed_.load(std::memory_order_relaxed);
+  stats.wait = wait_.snapshot();
+  stats.open = open_.snapshot();
+  stats.hold.counts.resize(latency_histogram::bucket_count);
+  for (const auto* slot : slots) {
+    const auto unwaited = slot->unwaited.load(std::memory_order_relaxed);
+    stats.wait.counts[0] += unwaited;
+    stats.wait.count += unwaited;
+    for (std::size_t b = 0; b < stats.hold.counts.size(); ++b) {
+      const auto count = slot->holds[b].load(std::memory_order_relaxed);
+      stats.hold.counts[b] += count;
+      stats.hold.count += count;
+    }
+    stats.hold.sum += std::chrono::nanoseconds{slot->held_ns.load(std::memory_order_relaxed)};
+  }
+  return stats;
+}
+
+pool_stats pool_state::counts(std::vector<const pool_slot*>& slots) {
   const lock held{mutex_};
+  for (const auto& slot : slots_) slots.push_back(&slot);
   pool_stats stats;
   std::size_t parked{0};
   for (const auto& place : places_) parked += place.word.load(std::memory_order_relaxed) != 0 ? 1U : 0U;
@@ -363,24 +386,9 @@ pool_stats pool_state::stats() {
   stats.opened = opened_;
   stats.open_failures = open_failures_;
   stats.closed = closed_;
-  stats.pings_failed = pings_failed_.load(std::memory_order_relaxed);
   stats.leaks = leaks_;
   stats.refused = refused_;
   stats.timeouts = timeouts_;
-  stats.wait = wait_.snapshot();
-  stats.open = open_.snapshot();
-  stats.hold.counts.resize(latency_histogram::bucket_count);
-  for (const auto& slot : slots_) {
-    const auto unwaited = slot.unwaited.load(std::memory_order_relaxed);
-    stats.wait.counts[0] += unwaited;
-    stats.wait.count += unwaited;
-    for (std::size_t b = 0; b < stats.hold.counts.size(); ++b) {
-      const auto count = slot.holds[b].load(std::memory_order_relaxed);
-      stats.hold.counts[b] += count;
-      stats.hold.count += count;
-    }
-    stats.hold.sum += std::chrono::nanoseconds{slot.held_ns.load(std::memory_order_relaxed)};
-  }
   return stats;
 }
 

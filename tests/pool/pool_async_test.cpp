@@ -158,6 +158,21 @@ TEST_CASE("pool_async.times_out_with_the_cause") {
   CHECK(waiting.what->error().cause() == pool_wait_cause::queue);
 }
 
+TEST_CASE("pool_async.a_request_whose_time_is_over_gets_nothing_though_something_is_free") {
+  fake_pool fake{at_most(1)};
+  fake.connector->answer_at_once();
+  { const auto lease = fake.pool->acquire(1s); }
+  fake.clock.advance(1s);
+  const auto past = deadline{time_point{500ms}};
+  CHECK(fake.pool->acquire(past).error() == pool_errc::timed_out);
+  CHECK(fake.pool->acquire(0ms).error() == pool_errc::timed_out);
+  asker late;
+  late.ask(fake, past);
+  fake.context.poll();
+  REQUIRE(late.calls == 1);
+  CHECK(late.what->error() == pool_errc::timed_out);
+}
+
 TEST_CASE("pool_async.a_request_deadline_bounds_the_wait") {
   fake_pool fake{at_most(1)};
   fake.connector->answer_at_once();

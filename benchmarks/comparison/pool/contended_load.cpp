@@ -122,7 +122,7 @@ class order_check {
     while (all.size() < resources) all.push_back(acquire());
     for (std::size_t i = 0; i < early_; ++i) {
       callers_[i].start.release();
-      while (waiting() != i + 1) std::this_thread::yield();
+      while (waiting() != i + 1) std::this_thread::sleep_for(5us);  // a loop without it would keep the pool's lock from the caller
       callers_[i].joined = next_++;
     }
     for (std::size_t i = early_; i < callers_.size(); ++i) callers_[i].start.release();
@@ -134,9 +134,9 @@ class order_check {
   }
 
   void judge() {
-    for (const auto& caller : callers_) {
-      grants_ += caller.grants.size();
-      for (const auto& later : caller.grants) inversions_ += overtook_any(later) ? 1U : 0U;
+    for (const auto& each : callers_) {
+      grants_ += each.grants.size();
+      for (const auto& later : each.grants) inversions_ += overtook_any(later) ? 1U : 0U;
     }
   }
   [[nodiscard]] bool overtook_any(const grant& later) const {

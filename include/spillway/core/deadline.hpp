@@ -13,6 +13,18 @@
 
 namespace spillway {
 
+namespace detail {
+/// The nearest that nanoseconds can count; std::chrono::hours::max() is far beyond it.
+template <class Rep, class Period>
+[[nodiscard]] constexpr std::chrono::nanoseconds saturated(std::chrono::duration<Rep, Period> given) {
+  using std::chrono::nanoseconds;
+  const std::chrono::duration<double, std::nano> about{given};
+  if (about >= nanoseconds::max()) return nanoseconds::max();
+  if (about <= nanoseconds::min()) return nanoseconds::min();
+  return std::chrono::duration_cast<nanoseconds>(given);
+}
+}  // namespace detail
+
 /// A point in local time after which an answer is worth nothing; or never.
 ///
 ///     auto until = deadline::after(clock.now(), 2s);

@@ -15,6 +15,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <source_location>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -28,31 +29,25 @@ struct database_config {
   std::size_t max_waiters{1'024};                     ///< Callers that may wait for a session, reads and writes each. In [0, 1'000'000].
   std::uint64_t max_result_bytes{64U << 20U};         ///< What one query may hold in memory; a stream has no such limit. In [1 KiB, 4 GiB].
   std::chrono::milliseconds slow_statement{500};      ///< Statements that take this long are logged. In [0, 1 day].
-  log_sink log{};                                     ///< Hears of slow statements, and of handlers that throw.
+  std::chrono::milliseconds slow_wait{1'000};         ///< Waits for a session that take this long are logged. 0: never. In [0, 1 day].
+  std::chrono::milliseconds leak_after{0};            ///< Sessions held this long are logged, with their place. 0: never. In [0, 1 day].
+  log_sink log{};                                     ///< Hears of slow statements and waits, and of sessions held for too long.
 };
-
-namespace detail {
-/// The nearest that nanoseconds can count; std::chrono::hours::max() is far beyond it.
-template <class Rep, class Period>
-constexpr std::chrono::nanoseconds saturated(std::chrono::duration<Rep, Period> given) {
-  using std::chrono::nanoseconds;
-  const std::chrono::duration<double, std::nano> about{given};
-  if (about >= nanoseconds::max()) return nanoseconds::max();
-  if (about <= nanoseconds::min()) return nanoseconds::min();
-  return std::chrono::duration_cast<nanoseconds>(given);
-}
-}  // namespace detail
 
 /// How long one call may take, and what it is called in the log.
 struct session_options {
-  session_options() {}  // not an aggregate: may be a temporary in a co_await expression
+  // Not an aggregate: may be a temporary in a co_await expression. NOLINTBEGIN(google-explicit-constructor)
+  session_options(std::source_location asked_at = std::source_location::current()) : where{asked_at} {}
   template <class Rep, class Period>
-  session_options(std::chrono::duration<Rep, Period> at_most) : timeout{detail::saturated(at_most)} {}  // NOLINT(google-explicit-constructor)
-  session_options(deadline latest) : until{latest} {}                                                   // NOLINT(google-explicit-constructor)
+  session_options(std::chrono::duration<Rep, Period> at_most, std::source_location asked_at = std::source_location::current())
+      : timeout{detail::saturated(at_most)}, where{asked_at} {}
+  session_options(deadline latest, std::source_location asked_at = std::source_location::current()) : until{latest}, where{asked_at} {}
+  // NOLINTEND(google-explicit-constructor)
 
   std::optional<std::chrono::nanoseconds> timeout;  ///< From the call on. None: `database_config.timeout`.
   deadline until;                                   ///< The request's own deadline; the sooner of both counts.
   std::string label;                                ///< Goes into the log with slow statements.
+  std::source_location where;                       ///< Where the session was asked for: named in time-outs of others, and with leaks.
 };
 
 namespace detail {
@@ -109,12 +104,12 @@ class SPILLWAY_EXPORT database {
   }
 
   template <class F, class Rep, class Period>
-  auto read_for(F&& function, std::chrono::duration<Rep, Period> timeout) {
-    return read(std::forward<F>(function), session_options{timeout});
+  auto read_for(F&& function, std::chrono::duration<Rep, Period> timeout, std::source_location asked_at = std::source_location::current()) {
+    return read(std::forward<F>(function), session_options{timeout, asked_at});
   }
   template <class F, class Rep, class Period>
-  auto write_for(F&& function, std::chrono::duration<Rep, Period> timeout) {
-    return write(std::forward<F>(function), session_options{timeout});
+  auto write_for(F&& function, std::chrono::duration<Rep, Period> timeout, std::source_location asked_at = std::source_location::current()) {
+    return write(std::forward<F>(function), session_options{timeout, asked_at});
   }
 
   template <class F>

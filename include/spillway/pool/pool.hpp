@@ -24,6 +24,7 @@
 #include <chrono>
 #include <cstddef>
 #include <memory>
+#include <source_location>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -173,9 +174,10 @@ class pool : public pool_base {
     if (!slot) return std::move(slot).error();
     return lease{**slot};
   }
-  [[nodiscard]] result<lease, pool_error> acquire_for(std::chrono::nanoseconds timeout, acquire_options options = {}) {
-    options.timeout = timeout;
-    return acquire(options);
+  template <class Rep, class Period>
+  [[nodiscard]] result<lease, pool_error> acquire_for(std::chrono::duration<Rep, Period> timeout,
+                                                      std::source_location asked_at = std::source_location::current()) {
+    return acquire(acquire_options{timeout, asked_at});
   }
 
   /// A resource, without blocking; signature `void(result<pool_lease<Resource>, pool_error>)`. The handler is called on its executor, without

@@ -43,7 +43,7 @@ struct pool_config {
   std::chrono::milliseconds acquire_timeout{5'000};  ///< Where the call names none. In [1 ms, 1 day].
   std::chrono::milliseconds connect_timeout{5'000};  ///< For opening, and for a ping. In [1 ms, 1 h].
   std::size_t max_connecting{2};                     ///< Openings at the same time. In [1, 100].
-  backoff_config reconnect{std::chrono::milliseconds{20}, std::chrono::milliseconds{200}};  ///< Between tries while the backend is down: one at a time.
+  backoff_config reconnect{std::chrono::milliseconds{20}, std::chrono::milliseconds{150}};  ///< Between tries while the backend is down: one at a time.
 
   std::chrono::milliseconds idle_timeout{600'000};   ///< Idle beyond `min` and `min_idle` for this long: closed. 0: never; else in [10 ms, 1 day].
   std::chrono::milliseconds max_lifetime{1'800'000}; ///< Older: replaced, the successor first. 0: never; else in [10 ms, 30 days], not below `idle_timeout`.
@@ -73,7 +73,7 @@ struct acquire_options {
   acquire_options(std::source_location asked_at = std::source_location::current()) noexcept : where{asked_at} {}  // NOLINT(google-explicit-constructor)
   template <class Rep, class Period>
   acquire_options(std::chrono::duration<Rep, Period> at_most, std::source_location asked_at = std::source_location::current()) noexcept  // NOLINT(google-explicit-constructor)
-      : timeout{at_most}, where{asked_at} {}
+      : timeout{detail::saturated(at_most)}, where{asked_at} {}
   acquire_options(deadline latest, std::source_location asked_at = std::source_location::current()) noexcept  // NOLINT(google-explicit-constructor)
       : until{latest}, where{asked_at} {}
 

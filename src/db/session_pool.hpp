@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "db_driver.hpp"
+
+#include <spillway/pool/pool.hpp>
+
+#include <memory>
+#include <mutex>
+#include <vector>
+
+namespace spillway::detail {
+
+using session_lease = pool_lease<std::unique_ptr<db_connection>>;
+
+/// Opens the sessions of one kind. Those that are closed while they still work are kept for the driver, which ends them in its own order.
+class session_connector final : public blocking_connector<std::unique_ptr<db_connection>> {
+ public:
+  session_connector(std::shared_ptr<db_driver> driver, session_kind kind) : driver_{std::move(driver)}, kind_{kind} {}
+
+  result<std::unique_ptr<db_connection>, open_failure> open(deadline until) override;
+  bool is_reusable(std::unique_ptr<db_connection>& session) noexcept override { return session->usable(); }
+  bool reset(std::unique_ptr<db_connection>& session) noexcept override { return session->usable(); }
+  void close(std::unique_ptr<db_connection>& session) noexcept override;
+
+  /// Why the last opening failed, in the driver's words.
+  [[nodiscard]] db_error last_failure() const;
+  [[nodiscard]] std::vector<std::unique_ptr<db_connection>> take_closed();
+
+ private:
+  const std::shared_ptr<db_driver> driver_;
+  const session_kind kind_;
+  mutable std::mutex mutex_;
+  db_error last_failure_;
+  std::vector<std::unique_ptr<db_connection>> closed_;
+};
+
+/// The sessions of one kind, and the queue for them.
+class session_pool {
+ public:
+  session_pool(const database_config& config, std::shared_ptr<db_driver> driver, session_kind kind, const boost::asio::any_io_executor& timers);
+
+  [[nodiscard]] pool<std::unique_ptr<db_connection>>& sessions() noexcept { return pool_; }
+  [[nodiscard]] const pool<std::unique_ptr<db_connection>>& sessions() const noexcept { return pool_; }
+  /// In this module's terms; what the pool knows about a time-out becomes the message.
+  [[nodiscard]] db_error error_of(const pool_error& refusal) const;
+  /// To be called when the pool is drained.
+  [[nodiscard]] std::vector<std::unique_ptr<db_connection>> take_closed() { return connector_->take_closed(); }
+
+ private:
+  std::shared_ptr<session_connector> connector_;
+  pool<std::unique_ptr<db_connection>> pool_;
+};
+
+}  // namespace spillway::detail
