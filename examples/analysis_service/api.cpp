@@ -69,7 +69,7 @@ class project_api {
     const auto input = parse_project(request.body(), request.header("Content-Type"));
     if (!input) co_return http_response::problem(request, input.error().status, input.error().detail);
     auto work = [&] { return create(request, *input); };
-    co_return co_await run_blocking(context_.blocking, work);
+    co_return co_await run(request, work);
   }
 
   answer list_projects(http_request& request) {
@@ -79,18 +79,18 @@ class project_api {
     const auto after = parse_id_cursor(query_of(request));
     if (!after) co_return refuse(request, after.error());
     auto work = [&] {
-      const auto projects = context_.records.projects(*after, *limit + 1);
+      const auto projects = context_.records.projects(*after, *limit + 1, request.until());
       if (!projects) return refuse(request, projects.error());
       return page_of(*projects, *limit, [](const project_record& project) { return to_json(project); });
     };
-    co_return co_await run_blocking(context_.blocking, work);
+    co_return co_await run(request, work);
   }
 
   answer show_project(http_request& request) {
     auto work = [&] {
       return with_project(request, [](const project_record& project) { return http_response::json(to_json(project)); });
     };
-    co_return co_await run_blocking(context_.blocking, work);
+    co_return co_await run(request, work);
   }
 
   answer start_analysis(http_request& request) {
@@ -98,7 +98,7 @@ class project_api {
     auto work = [&] {
       return with_project(request, [&](const project_record& project) { return start(request, project); });
     };
-    co_return co_await run_blocking(context_.blocking, work);
+    co_return co_await run(request, work);
   }
 
   answer list_analyses(http_request& request) {
@@ -109,12 +109,12 @@ class project_api {
     if (!after) co_return refuse(request, after.error());
     auto work = [&] {
       return with_project(request, [&](const project_record& project) {
-        const auto analyses = context_.records.analyses(project.id, *after, *limit + 1);
+        const auto analyses = context_.records.analyses(project.id, *after, *limit + 1, request.until());
         if (!analyses) return refuse(request, analyses.error());
         return page_of(*analyses, *limit, [&](const analysis_record& analysis) { return to_json(analysis, context_.queue.progress(analysis.id)); });
       });
     };
-    co_return co_await run_blocking(context_.blocking, work);
+    co_return co_await run(request, work);
   }
 
   answer show_analysis(http_request& request) {
@@ -123,7 +123,7 @@ class project_api {
         return http_response::json(to_json(analysis, context_.queue.progress(analysis.id))).set("Cache-Control", "no-store");
       });
     };
-    co_return co_await run_blocking(context_.blocking, work);
+    co_return co_await run(request, work);
   }
 
   answer cancel_analysis(http_request& request) {
@@ -138,33 +138,43 @@ class project_api {
         return http_response{204};
       });
     };
-    co_return co_await run_blocking(context_.blocking, work);
+    co_return co_await run(request, work);
   }
 
   answer show_summary(http_request& request) {
     auto work = [&] {
       return with_complete_analysis(request, [](const analysis_record& analysis) { return http_response::json(analysis.result); });
     };
-    co_return co_await run_blocking(context_.blocking, work);
+    co_return co_await run(request, work);
   }
 
   answer list_files(http_request& request) {
     auto work = [&] {
       return with_complete_analysis(request, [&](const analysis_record& analysis) { return files_of(request, analysis); });
     };
-    co_return co_await run_blocking(context_.blocking, work);
+    co_return co_await run(request, work);
   }
 
  private:
+  /// Runs `work` where it may block, unless it had to wait there until nobody wanted the answer any more.
+  template <class Work>
+  answer run(const http_request& request, Work& work) {
+    auto in_time = [&] {
+      if (!request.until().passed(context_.clock.now())) return work();
+      return http_response::problem(request, 503, "the server is too busy; nothing was done").set("Retry-After", "1");
+    };
+    co_return co_await run_blocking(context_.blocking, in_time);
+  }
+
   http_response create(const http_request& request, const project_input& input) {
     const auto directory = context_.root.open(input.path);
     if (!directory) return http_response::problem(request, 422, fmt::format("'path': {}", directory.error().reason));
     const auto slash = directory->path.rfind('/');
     auto name = !input.name.empty() ? input.name : directory->path.substr(slash == std::string::npos ? 0 : slash + 1);
     if (name.empty()) name = "root";
-    const auto project = context_.records.add_project(name, directory->path, now_of(context_));
+    const auto project = context_.records.add_project(name, directory->path, now_of(context_), request.until());
     if (!project && project.error() == spillway::db_errc::unique_violation) {
-      const auto same_path = context_.records.project_at(directory->path);
+      const auto same_path = context_.records.project_at(directory->path, request.until());
       if (!same_path) return refuse(request, same_path.error());
       return http_response::problem(
           request, 409,
@@ -196,7 +206,7 @@ class project_api {
     if (const auto wrong = unknown_parameter(request, {"fields", "sort", "limit", "cursor"})) return refuse(request, *wrong);
     const auto query = parse_file_query(query_of(request), analysis.id);
     if (!query) return refuse(request, query.error());
-    const auto files = context_.records.files(analysis, *query);
+    const auto files = context_.records.files(analysis, *query, request.until());
     if (!files) return refuse(request, files.error());
     const auto shown = std::min(files->size(), static_cast<std::size_t>(query->limit));
     std::vector<std::string> items;
@@ -222,7 +232,7 @@ class project_api {
   http_response with_project(const http_request& request, Use use) {
     const auto id = parse_id(request.parameter("id"));
     if (!id) return http_response::problem(request, 404, "a project's id is a positive whole number");
-    const auto project = context_.records.project(*id);
+    const auto project = context_.records.project(*id, request.until());
     if (!project) return refuse(request, project.error());
     if (!*project) return http_response::problem(request, 404, fmt::format("there is no project {}", *id));
     return use(**project);
@@ -232,7 +242,7 @@ class project_api {
   http_response with_analysis(const http_request& request, Use use) {
     const auto id = parse_id(request.parameter("id"));
     if (!id) return http_response::problem(request, 404, "an analysis' id is a positive whole number");
-    const auto analysis = context_.records.analysis(*id);
+    const auto analysis = context_.records.analysis(*id, request.until());
     if (!analysis) return refuse(request, analysis.error());
     if (!*analysis) return http_response::problem(request, 404, fmt::format("there is no analysis {}", *id));
     return use(**analysis);

@@ -20,7 +20,7 @@ struct api_context {
   analysis_queue& queue;
   const project_root& root;
   boost::asio::any_io_executor blocking;  ///< Its threads may block on the database and the file system.
-  const spillway::clock_source& clock;
+  const spillway::clock_source& clock;    ///< That of the server.
 };
 
 /// Adds the routes under /v1. README.md describes them.

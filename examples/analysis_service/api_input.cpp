@@ -25,7 +25,7 @@ bool is_json(std::string_view type) {
 }  // namespace
 
 spillway::result<project_input, input_refusal> parse_project(std::string_view body, std::optional<std::string_view> content_type) {
-  if (content_type && !is_json(*content_type)) {
+  if (!content_type || !is_json(*content_type)) {
     return input_refusal{415, "the body must be application/json"};
   }
   boost::json::parse_options options;

@@ -119,6 +119,13 @@ struct service::impl {
     bindings.push_back(bind(registry, "system", system));
   }
 
+  /// Handlers and what they wait for refer to everything here, so their threads end first, also if nobody has called `service::stop`.
+  ~impl() {
+    server.stop();
+    network.stop();
+    blocking.stop();
+  }
+
   static spillway::health_monitor_config health_config(const spillway::log_sink& log) {
     spillway::health_monitor_config config;
     config.log = log;

@@ -143,31 +143,31 @@ result<void, db_error> store::prepare() {
   return {};
 }
 
-result<project_record, db_error> store::add_project(const std::string& name, const std::string& path, unix_ms now) {
+result<project_record, db_error> store::add_project(const std::string& name, const std::string& path, unix_ms now, deadline until) {
   return database_.write([&](write_session& session) {
     const auto rows = session.query(fmt::format("INSERT INTO project (name, path, created_at) VALUES ($1, $2, $3) RETURNING {}", project_columns),
                                     name, path, now);
     return read_project(rows.value()[0]);
-  });
+  }, until);
 }
 
-result<std::optional<project_record>, db_error> store::project(std::int64_t id) {
+result<std::optional<project_record>, db_error> store::project(std::int64_t id, deadline until) {
   return database_.read([&](read_session& session) {
     return at_most_one(session.query(fmt::format("SELECT {} FROM project WHERE id = $1", project_columns), id).value(), read_project);
-  });
+  }, until);
 }
 
-result<std::optional<project_record>, db_error> store::project_at(const std::string& path) {
+result<std::optional<project_record>, db_error> store::project_at(const std::string& path, deadline until) {
   return database_.read([&](read_session& session) {
     return at_most_one(session.query(fmt::format("SELECT {} FROM project WHERE path = $1", project_columns), path).value(), read_project);
-  });
+  }, until);
 }
 
-result<std::vector<project_record>, db_error> store::projects(std::int64_t after_id, std::int64_t limit) {
+result<std::vector<project_record>, db_error> store::projects(std::int64_t after_id, std::int64_t limit, deadline until) {
   return database_.read([&](read_session& session) {
     const auto sql = fmt::format("SELECT {} FROM project WHERE id > $1 ORDER BY id LIMIT $2", project_columns);
     return all_of(session.query(sql, after_id, limit).value(), read_project);
-  });
+  }, until);
 }
 
 result<analysis_record, db_error> store::add_analysis(std::int64_t project_id, unix_ms now) {
@@ -177,17 +177,17 @@ result<analysis_record, db_error> store::add_analysis(std::int64_t project_id, u
   });
 }
 
-result<std::optional<analysis_record>, db_error> store::analysis(std::int64_t id) {
+result<std::optional<analysis_record>, db_error> store::analysis(std::int64_t id, deadline until) {
   return database_.read([&](read_session& session) {
     return at_most_one(session.query(fmt::format("SELECT {} FROM analysis WHERE id = $1", analysis_columns), id).value(), read_analysis);
-  });
+  }, until);
 }
 
-result<std::vector<analysis_record>, db_error> store::analyses(std::int64_t project_id, std::int64_t after_id, std::int64_t limit) {
+result<std::vector<analysis_record>, db_error> store::analyses(std::int64_t project_id, std::int64_t after_id, std::int64_t limit, deadline until) {
   return database_.read([&](read_session& session) {
     const auto sql = fmt::format("SELECT {} FROM analysis WHERE project_id = $1 AND id > $2 ORDER BY id LIMIT $3", analysis_columns);
     return all_of(session.query(sql, project_id, after_id, limit).value(), read_analysis);
-  });
+  }, until);
 }
 
 result<std::vector<analysis_record>, db_error> store::recover(unix_ms now) {
@@ -283,7 +283,7 @@ result<file_notes, db_error> store::notes_of(std::int64_t file_id) {
   });
 }
 
-result<std::vector<file_row>, db_error> store::files(const analysis_record& analysis, const file_query& query) {
+result<std::vector<file_row>, db_error> store::files(const analysis_record& analysis, const file_query& query, deadline until) {
   // The names come from a fixed table, never from the client.
   const bool with_imports = std::ranges::find(query.fields, file_field::imports) != query.fields.end();
   const auto order = name_of(query.sort);
@@ -303,7 +303,7 @@ result<std::vector<file_row>, db_error> store::files(const analysis_record& anal
       if (with_imports) files.back().imports = row.get<std::string>("imports");
     }
     return files;
-  });
+  }, until);
 }
 
 }  // namespace analysis

@@ -6,6 +6,7 @@
 #include "analysis_service/file_query.hpp"
 #include "analysis_service/records.hpp"
 
+#include <spillway/core/deadline.hpp>
 #include <spillway/db/database.hpp>
 
 #include <cstddef>
@@ -20,6 +21,7 @@
 namespace analysis {
 
 using spillway::db_error;
+using spillway::deadline;
 
 /// One version of one file of a project. A version is stored once and belongs to every analysis that found the file unchanged.
 struct file_row {
@@ -69,6 +71,7 @@ struct snapshot_change {
 ///
 /// Threads: every member may be called from any thread.
 /// Errors:  as spillway::database. Not found is an empty optional.
+/// Time:    `until` is the deadline of the request a call is made for; the database's own timeout holds besides.
 class store {
  public:
   explicit store(spillway::database database);
@@ -76,15 +79,16 @@ class store {
   /// Creates or updates the tables.
   spillway::result<void, db_error> prepare();
 
-  spillway::result<project_record, db_error> add_project(const std::string& name, const std::string& path, unix_ms now);
-  spillway::result<std::optional<project_record>, db_error> project(std::int64_t id);
-  spillway::result<std::optional<project_record>, db_error> project_at(const std::string& path);
-  spillway::result<std::vector<project_record>, db_error> projects(std::int64_t after_id, std::int64_t limit);
+  spillway::result<project_record, db_error> add_project(const std::string& name, const std::string& path, unix_ms now, deadline until = {});
+  spillway::result<std::optional<project_record>, db_error> project(std::int64_t id, deadline until = {});
+  spillway::result<std::optional<project_record>, db_error> project_at(const std::string& path, deadline until = {});
+  spillway::result<std::vector<project_record>, db_error> projects(std::int64_t after_id, std::int64_t limit, deadline until = {});
 
   /// Conflict (db_errc::unique_violation) if the project has an analysis that is queued or running.
   spillway::result<analysis_record, db_error> add_analysis(std::int64_t project_id, unix_ms now);
-  spillway::result<std::optional<analysis_record>, db_error> analysis(std::int64_t id);
-  spillway::result<std::vector<analysis_record>, db_error> analyses(std::int64_t project_id, std::int64_t after_id, std::int64_t limit);
+  spillway::result<std::optional<analysis_record>, db_error> analysis(std::int64_t id, deadline until = {});
+  spillway::result<std::vector<analysis_record>, db_error> analyses(std::int64_t project_id, std::int64_t after_id, std::int64_t limit,
+                                                                   deadline until = {});
 
   /// The queued analyses, oldest first. What was running when the program died is queued again, or failed after three attempts.
   spillway::result<std::vector<analysis_record>, db_error> recover(unix_ms now);
@@ -105,7 +109,7 @@ class store {
   spillway::result<file_notes, db_error> notes_of(std::int64_t file_id);
 
   /// One page of a complete analysis, at most `query.limit` + 1 rows: one more tells that there is another page.
-  spillway::result<std::vector<file_row>, db_error> files(const analysis_record& analysis, const file_query& query);
+  spillway::result<std::vector<file_row>, db_error> files(const analysis_record& analysis, const file_query& query, deadline until = {});
 
   [[nodiscard]] spillway::database& database() noexcept { return database_; }
 

@@ -69,7 +69,7 @@ class connection {
       case timeout_verdict::wait: break;
       case timeout_verdict::close: close(); break;
       case timeout_verdict::tell_client:
-        core_.time_out();
+        core_.time_out(now);
         wake();
         break;
     }

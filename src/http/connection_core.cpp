@@ -100,13 +100,14 @@ std::optional<refusal> connection_core::take_head() {
   const auto& limits = services_.limits;
   head_size_ = request_size_ = scanner_.size();
   parser_.emplace(builder_.headers(), builder_.body_storage());
-  if (const auto refused = parser_->parse_head(input_.text().substr(0, head_size_))) return refused;
-
   const auto& head = parser_->head();
+  const auto malformed = parser_->parse_head(input_.text().substr(0, head_size_));
+  builder_.identify(head);
+  if (malformed) return malformed;
   if (head.target.size() > limits.head.target_bytes) return refusal{rejection::target_too_long, "The request target is too long."};
   if (head.method == http_method::connect) return refusal{rejection::method, "This server is no proxy."};
   decoded_path path;
-  if (const auto wrong = builder_.head(head, path); !wrong.empty()) return refusal{rejection::malformed, wrong};
+  if (const auto wrong = builder_.target(path); !wrong.empty()) return refusal{rejection::malformed, wrong};
 
   const auto found = services_.table.find(head.method, path, builder_.parameters());
   entry_ = found.entry;
@@ -174,6 +175,7 @@ void connection_core::answer(http_response response, bool last, time_point now) 
                  : method == entry_->method ? &entry_->stats
                                             : &entry_->head_stats;
   put_out(std::move(response), close, now);
+  builder_.end();
   input_.consume(request_size_);
   request_size_ = 0;
   if (rest_.empty()) rest_.release();
@@ -189,6 +191,7 @@ void connection_core::abandon() {
   if (state_ != state::handling) return;
   auto& record = remember(0);
   record.stats = entry_ != nullptr ? &entry_->stats : &services_.table.fallback_stats(request().method());
+  builder_.end();
   state_ = state::ended;
 }
 
@@ -209,7 +212,7 @@ answered_request& connection_core::remember(int status) {
   record.method = r.method();
   record.method_name = r.method_name().substr(0, 32);
   record.route = r.route();
-  record.target = (r.target().empty() && parser_ ? parser_->head().target : r.target()).substr(0, 1024);
+  record.target = r.target().substr(0, 1024);
   record.started = r.started();
   const auto id = r.request_id();
   std::copy(id.begin(), id.end(), record.id.begin());
@@ -253,10 +256,12 @@ void connection_core::flushed(time_point now) noexcept {
   held_.reset();
   sent_ = 0;
   answered_.clear();
-  if (state_ == state::between) since_ = now;
+  // Whatever the state, the client was not read from until now.
+  if (state_ == state::between || state_ == state::head || state_ == state::body) since_ = now;
 }
 
-void connection_core::time_out() {
+void connection_core::time_out(time_point now) {
+  now_ = now;
   if (state_ == state::head) reject({rejection::head_timeout, "The head of the request did not arrive in time."});
   if (state_ == state::body) reject({rejection::body_timeout, "The body of the request did not arrive in time."});
 }

@@ -94,7 +94,7 @@ class connection_core {
   void flushed(time_point now) noexcept;
 
   /// The client took too long over the request it has begun: it gets a 408.
-  void time_out();
+  void time_out(time_point now);
   /// There is no room for this connection: it gets a 503.
   void refuse_connection();
 

@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <array>
 #include <stdexcept>
+#include <utility>
 
 namespace spillway {
 
@@ -160,8 +161,9 @@ http_response& http_response::status(int status) {
 
 http_response& http_response::set(std::string_view name, std::string_view value) & {
   check_header(name, value);
-  remove(name);
-  headers_.push_back({std::string{name}, std::string{value}});
+  http_header header{std::string{name}, std::string{value}};  // first: both may be views of what is removed
+  remove(header.name);
+  headers_.push_back(std::move(header));
   return *this;
 }
 

@@ -13,11 +13,12 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/strand.hpp>
+#include <boost/asio/thread_pool.hpp>
 
 #include <algorithm>
-#include <atomic>
 #include <future>
 #include <memory>
+#include <mutex>
 #include <stdexcept>
 #include <thread>
 #include <utility>
@@ -28,6 +29,19 @@ namespace spillway {
 namespace asio = boost::asio;
 
 namespace {
+
+using any_strand = asio::strand<asio::any_io_executor>;
+
+[[nodiscard]] bool runs_here(const asio::io_context::executor_type& executor) noexcept { return executor.running_in_this_thread(); }
+
+/// True on each thread of the context, not just inside the strand. Of contexts other than Asio's own nobody can tell.
+[[nodiscard]] bool runs_here(const any_strand& strand) noexcept {
+  const auto executor = strand.get_inner_executor();
+  const auto* context = executor.target<asio::io_context::executor_type>();
+  const auto* pool = executor.target<asio::thread_pool::executor_type>();
+  return strand.running_in_this_thread() || (context != nullptr && context->running_in_this_thread()) ||
+         (pool != nullptr && pool->running_in_this_thread());
+}
 
 /// The server for one type of executor: that of an io_context which one thread runs, so that nothing is erased on the hot path, or a strand over
 /// any executor.
@@ -58,7 +72,7 @@ class server_on final : public detail::server_body {
   [[nodiscard]] std::size_t lane_count() const noexcept override { return lanes_.size(); }
 
   [[nodiscard]] bool on_own_thread() const noexcept override {
-    return std::any_of(lanes_.begin(), lanes_.end(), [](const auto& one) { return one->executor().running_in_this_thread(); });
+    return std::any_of(lanes_.begin(), lanes_.end(), [](const auto& one) { return runs_here(one->executor()); });
   }
 
  private:
@@ -68,7 +82,6 @@ class server_on final : public detail::server_body {
 
 using detail::server_body;
 using life = server_body::life;
-using any_strand = asio::strand<asio::any_io_executor>;
 
 std::unique_ptr<server_body> make_on_strands(std::shared_ptr<detail::server_shared> shared, const asio::any_io_executor& executor) {
   auto count = shared->config.strands;
@@ -97,16 +110,18 @@ http_server::http_server(const http_server_config& config, http_router router, a
 http_server::~http_server() { stop(); }
 
 void http_server::start() {
-  if (body_->state.load() != life::made) throw std::logic_error("http_server: start was called twice, or after stop");
+  const std::scoped_lock lock{body_->lifecycle};
+  if (body_->state != life::made) throw std::logic_error("http_server: start was called twice, or after stop");
   body_->start();
-  body_->state.store(life::started);
+  body_->state = life::started;
 }
 
 http_endpoint http_server::local_endpoint() const { return body_->local; }
 
 void http_server::begin_drain(deadline until, asio::any_completion_handler<void(http_drain_report)> done) {
   auto& shared = *body_->shared;
-  const bool serving = body_->state.load() == life::started;
+  const std::scoped_lock lock{body_->lifecycle};
+  const bool serving = body_->state == life::started;
   shared.board.wait(std::move(done), serving ? body_->lane_count() : 0, static_cast<std::uint64_t>(shared.counters.answered.value()));
   if (serving) body_->drain(until);
 }
@@ -120,7 +135,8 @@ http_drain_report http_server::drain(deadline until) {
 }
 
 void http_server::stop() noexcept {
-  if (body_->state.exchange(life::stopped) == life::started) body_->stop();
+  const std::scoped_lock lock{body_->lifecycle};
+  if (std::exchange(body_->state, life::stopped) == life::started) body_->stop();
 }
 
 http_server_stats http_server::stats() const noexcept {

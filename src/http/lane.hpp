@@ -42,10 +42,12 @@ class lane : public std::enable_shared_from_this<lane<Executor>> {
   void start() { arm(); }
 
   /// `refused`: it is told that there is no room for it.
-  void adopt(socket_type socket, std::string peer, connection_place place, bool refused) {
+  void adopt(socket_type socket, std::string peer, connection_place place, bool refused) noexcept try {
     if (done_) return;
     auto made = std::make_unique<connection<Executor>>(this->shared_from_this(), std::move(socket), std::move(peer), std::move(place));
     boost::asio::co_spawn(executor_, connection<Executor>::run(std::move(made), refused), boost::asio::detached);
+  } catch (...) {
+    shared_->accept_threw();
   }
 
   /// After the last `adopt`. A second call can only bring the deadline forward.
@@ -93,6 +95,7 @@ class lane : public std::enable_shared_from_this<lane<Executor>> {
     }
     if (!shared_->config.access) return;
     http_access_record record;
+    (void)services_.date.text(now, services_.clock);  // so that the calendar time is asked for at `now`, if it has to be
     record.at = services_.date.wall(one.started);
     record.duration = now - one.started;
     record.outcome = outcome;

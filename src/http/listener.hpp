@@ -47,22 +47,34 @@ class listener : public std::enable_shared_from_this<listener<Executor>> {
       acceptor_.listen(config.backlog);
       return acceptor_.local_endpoint();
     } catch (const boost::system::system_error& failed) {
+      boost::system::error_code ignored;
+      acceptor_.close(ignored);  // or a second try would fail for being open
       throw boost::system::system_error{failed.code(), fmt::format("http_server: cannot listen on {} port {}", config.address, config.port)};
     }
   }
 
   /// On the executor of the first lane, as all below.
   static boost::asio::awaitable<void, Executor> run(std::shared_ptr<listener> self) {
+    bool pause{false};
     while (!self->closing_) {
-      auto& to = *self->lanes_[self->turn_];
-      tcp::endpoint peer;
-      auto [ec, socket] = co_await self->acceptor_.async_accept(to.executor(), peer, use_tuple);
-      if (!ec) {
-        self->deal(std::move(socket), peer);
-      } else if (!self->closing_) {
-        self->failed(ec);
-        self->pause_.expires_after(std::chrono::milliseconds{100});
-        co_await self->pause_.async_wait(use_tuple);
+      try {
+        if (std::exchange(pause, false)) {
+          self->pause_.expires_after(std::chrono::milliseconds{100});
+          co_await self->pause_.async_wait(use_tuple);
+          continue;
+        }
+        auto& to = *self->lanes_[self->turn_];
+        tcp::endpoint peer;
+        auto [ec, socket] = co_await self->acceptor_.async_accept(to.executor(), peer, use_tuple);
+        if (!ec) {
+          self->deal(std::move(socket), peer);
+        } else if (!self->closing_) {
+          pause = true;
+          self->shared_->accept_failed(ec.message());
+        }
+      } catch (...) {
+        pause = true;
+        self->shared_->accept_threw();
       }
     }
     self->close();
@@ -116,7 +128,7 @@ class listener : public std::enable_shared_from_this<listener<Executor>> {
     }
   }
 
-  void deal(typename lane_type::socket_type socket, const tcp::endpoint& peer) {
+  void deal(typename lane_type::socket_type socket, const tcp::endpoint& peer) noexcept try {
     shared_->counters.accepted.add();
     auto& to = lanes_[turn_];
     turn_ = (turn_ + 1) % lanes_.size();
@@ -126,18 +138,19 @@ class listener : public std::enable_shared_from_this<listener<Executor>> {
       return;  // a flood: not even told
     }
     connection_place place{shared_, full ? &server_shared::refused : &server_shared::open};
-    auto adopt = [to, socket = std::move(socket), address = peer.address().to_string(), place = std::move(place), full]() mutable {
+    auto adopt = [to, socket = std::move(socket), address = text_of(peer.address()), place = std::move(place), full]() mutable {
       to->adopt(std::move(socket), std::move(address), std::move(place), full);
     };
     boost::asio::dispatch(to->executor(), std::move(adopt));
+  } catch (...) {
+    shared_->accept_threw();  // this connection is lost, the next is not
   }
 
-  void failed(const boost::system::error_code& ec) {
-    shared_->counters.accept_failures.add();
-    if (!shared_->config.log) return;
-    const auto text = ec.message();
-    const log_field field{"error", text};
-    shared_->config.log({log_level::warning, "http", "a connection could not be accepted", {&field, 1}});
+  /// An IPv4 client of a socket for both is shown as what it is.
+  [[nodiscard]] static std::string text_of(const boost::asio::ip::address& address) {
+    using namespace boost::asio::ip;
+    if (!address.is_v6() || !address.to_v6().is_v4_mapped()) return address.to_string();
+    return make_address_v4(v4_mapped, address.to_v6()).to_string();
   }
 
   const std::shared_ptr<server_shared> shared_;

@@ -24,7 +24,7 @@ class request_builder {
   [[nodiscard]] http_request& request() noexcept { return *request_; }
   [[nodiscard]] const http_request& request() const noexcept { return *request_; }
 
-  /// Forgets the last request; `made_id` holds until `head` finds a better one.
+  /// Forgets the last request; `made_id` holds until `identify` finds a better one.
   void begin(time_point now, std::string_view peer, std::string_view made_id) {
     auto& r = *request_;
     r.method_ = http_method::other;
@@ -37,19 +37,24 @@ class request_builder {
     r.parameters_.clear();
     r.query_.clear();
     r.decoded_.clear();
+    set_id(made_id);
+  }
+
+  /// The request has its answer: lets go of what may be large. What statistics and log are still to be told stays.
+  void end() noexcept {
+    auto& r = *request_;
     r.body_ = {};
     r.body_storage_.clear();
     if (r.body_storage_.capacity() > kept_body_bytes) std::string{}.swap(r.body_storage_);
     r.attachments_.clear();
-    set_id(made_id);
   }
 
   /// For the parser to fill.
   [[nodiscard]] std::vector<http_header_view>& headers() noexcept { return request_->headers_; }
   [[nodiscard]] std::string& body_storage() noexcept { return request_->body_storage_; }
 
-  /// Answers what is wrong with the target, or an empty text.
-  [[nodiscard]] std::string_view head(const request_head& head, decoded_path& path) {
+  /// Of a head that is refused too, as far as it was understood: the refusal and the log go by it.
+  void identify(const request_head& head) noexcept {
     auto& r = *request_;
     r.method_ = head.method;
     r.method_name_ = head.method_name;
@@ -59,10 +64,15 @@ class request_builder {
         all_of_class(head.request_id, request_id_characters)) {
       set_id(head.request_id);
     }
+  }
+
+  /// After `identify`. Answers what is wrong with the target, or an empty text.
+  [[nodiscard]] std::string_view target(decoded_path& path) {
+    auto& r = *request_;
     parsed_target parts;
-    if (const auto wrong = split_target(head.method, head.target, parts); !wrong.empty()) return wrong;
+    if (const auto wrong = split_target(r.method_, r.target_, parts); !wrong.empty()) return wrong;
     if (!parts.authority.empty()) r.host_ = parts.authority;
-    r.decoded_.reserve(head.target.size());  // decoding never makes longer, so nothing moves under the views
+    r.decoded_.reserve(r.target_.size());  // decoding never makes longer, so nothing moves under the views
     if (const auto wrong = decode_path(parts.path, r.decoded_, path); !wrong.empty()) return wrong;
     r.path_ = path.whole;
     return decode_query(parts.query, r.decoded_, r.query_);

@@ -139,14 +139,18 @@ void request_parser::on_field_impl(field name, text_view text, text_view value, 
       ++hosts_;
       head_.host = header.value;
       break;
-    case field::content_length: ++lengths_; break;
+    case field::content_length:
+      ++lengths_;
+      // Beast takes a list of equal numbers, which not every parser does.
+      if (header.value.find_first_not_of("0123456789") != std::string_view::npos) ec = http::error::bad_content_length;
+      break;
     case field::transfer_encoding:
       ++codings_;
       transfer_encoding_ = header.value;
       break;
     case field::expect:
       expect_ = header.value;
-      head_.expects_continue = same_text(header.value, "100-continue");
+      head_.expects_continue = head_.version_11 && same_text(header.value, "100-continue");  // HTTP/1.0 knows no interim answers
       break;
     case field::user_agent: head_.user_agent = header.value; break;
     default:

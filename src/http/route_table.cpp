@@ -176,9 +176,9 @@ struct route_table::search {
       if (below(*here.parameter, index + 1)) return true;
       --depth;
     }
-    if (here.rest) {
-      const auto begin = static_cast<std::size_t>(segment.data() - path.whole.data());
-      values[depth++] = path.whole.substr(begin);
+    const auto rest = path.whole.substr(static_cast<std::size_t>(segment.data() - path.whole.data()));
+    if (here.rest && !rest.starts_with('/')) {  // which would be an absolute path to whoever names a file by it
+      values[depth++] = rest;
       if (at_end(*here.rest)) return true;
       --depth;
     }

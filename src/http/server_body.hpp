@@ -7,10 +7,10 @@
 #include <spillway/core/deadline.hpp>
 #include <spillway/http/http_server.hpp>
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <utility>
 
 namespace spillway::detail {
@@ -30,7 +30,9 @@ class server_body {
 
   const std::shared_ptr<server_shared> shared;
   http_endpoint local;
-  std::atomic<life> state{life::made};
+
+  std::mutex lifecycle;  // start, stop and the begin of a drain exclude each other
+  life state{life::made};  // guarded by it
 };
 
 }  // namespace spillway::detail

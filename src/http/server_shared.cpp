@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <exception>
 #include <iterator>
 #include <string>
 #include <utility>
@@ -66,7 +67,7 @@ void drain_board::wait(handler done, std::size_t lanes, std::uint64_t answered_b
   http_drain_report over;
   {
     const std::scoped_lock lock{mutex_};
-    if (!begun_) {
+    if (!begun_ && lanes != 0) {
       begun_ = true;
       lanes_ = lanes;
       answered_before_ = answered_before;
@@ -117,6 +118,23 @@ server_shared::server_shared(const http_server_config& given, std::unique_ptr<ro
       table{std::move(routes)},
       board{std::move(executor)} {
   table->freeze(config.log);
+}
+
+void server_shared::accept_failed(std::string_view why) noexcept {
+  counters.accept_failures.add();
+  if (!config.log) return;
+  const log_field field{"error", why};
+  config.log({log_level::warning, "http", "a connection could not be accepted", {&field, 1}});
+}
+
+void server_shared::accept_threw() noexcept {
+  try {
+    throw;
+  } catch (const std::exception& thrown) {
+    accept_failed(thrown.what());
+  } catch (...) {
+    accept_failed("unknown exception");
+  }
 }
 
 }  // namespace spillway::detail

@@ -20,6 +20,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <string_view>
 #include <vector>
 
 namespace spillway::detail {
@@ -44,7 +45,8 @@ class drain_board {
 
   explicit drain_board(boost::asio::any_io_executor executor) : executor_{std::move(executor)} {}
 
-  /// `lanes`: how many have to be done; those that are already count. Only the first call's numbers matter.
+  /// `lanes`: how many have to be done; those that are already count. The numbers of the first call with lanes hold. Without lanes, and before
+  /// that call, there is nothing to wait for.
   void wait(handler done, std::size_t lanes, std::uint64_t answered_before);
 
   /// Each lane once, whether anybody waits or not. The last one ends the drain.
@@ -73,14 +75,19 @@ struct server_shared {
   server_shared(const http_server_config& given, std::unique_ptr<route_table> routes, const clock_source& time,
                 boost::asio::any_io_executor executor);
 
+  /// Counts and logs a connection that was lost on its way in.
+  void accept_failed(std::string_view why) noexcept;
+  /// The same, inside a catch handler.
+  void accept_threw() noexcept;
+
   const http_server_config config;
   const clock_source& clock;
   const core_limits limits;
   const connection_timeouts timeouts;
   const std::unique_ptr<route_table> table;
   server_counters counters;
-  std::atomic<std::size_t> open{0};     ///< Connections, those being refused too.
-  std::atomic<std::size_t> refused{0};  ///< Connections being refused.
+  std::atomic<std::size_t> open{0};     ///< Connections being served.
+  std::atomic<std::size_t> refused{0};  ///< Connections being told that there is no room, which take no place among `open`.
   drain_board board;
 };
 

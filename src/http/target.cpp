@@ -15,6 +15,17 @@ namespace {
   return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
 }
 
+/// A decoded segment may hold slashes, and whoever names files by it would split it there again.
+[[nodiscard]] bool has_dot_part(std::string_view segment) noexcept {
+  for (std::size_t at = 0; at <= segment.size();) {
+    const auto end = std::min(segment.find('/', at), segment.size());
+    const auto part = segment.substr(at, end - at);
+    if (part == "." || part == "..") return true;
+    at = end + 1;
+  }
+  return false;
+}
+
 }  // namespace
 
 std::string_view split_target(http_method method, std::string_view target, parsed_target& out) noexcept {
@@ -72,7 +83,7 @@ std::string_view decode_path(std::string_view path, std::string& storage, decode
       if (!append_decoded(storage, segment, false)) return "The path has a broken percent escape.";
       segment = std::string_view{storage}.substr(start);
     }
-    if (segment == "." || segment == "..") return "The path has a dot segment.";
+    if (has_dot_part(segment)) return "The path has a dot segment.";
     if (out.count == most_segments) return "The path has too many segments.";
     out.segments[out.count++] = segment;
     at = end + 1;

@@ -22,7 +22,7 @@ TEST_CASE("api_input.reads_a_project") {
   REQUIRE(input.has_value());
   CHECK(input->path == "a/b");
   CHECK(input->name == "größe");
-  CHECK(parse_project(R"({"path": "a"})", std::nullopt)->name.empty());
+  CHECK(parse_project(R"({"path": "a"})", "application/json")->name.empty());
 }
 
 TEST_CASE("api_input.each_wrong_body_gets_a_reason") {
@@ -37,6 +37,7 @@ TEST_CASE("api_input.each_wrong_body_gets_a_reason") {
   CHECK(refused("{").starts_with("400 the body is not valid JSON"));
   CHECK(refused(std::string(100, '[') + std::string(100, ']')).starts_with("400 the body is not valid JSON"));
   CHECK(refused("{\"path\": \"\xff\"}").starts_with("400 the body is not valid JSON"));
+  CHECK(refused(R"({"path": "a"})", std::nullopt) == "415 the body must be application/json");
   CHECK(refused("{}", "text/plain") == "415 the body must be application/json");
   CHECK(refused("{}", "application/jsonx") == "415 the body must be application/json");
 }
@@ -47,7 +48,7 @@ TEST_CASE("api_input.no_bytes_make_it_stumble") {
   for (int i = 0; i < 20'000; ++i) {
     auto body = good;
     for (auto edits = 1 + generator() % 4; edits > 0; --edits) body[generator() % body.size()] = static_cast<char>(generator());
-    const auto input = parse_project(body, std::nullopt);
+    const auto input = parse_project(body, "application/json");
     if (input.has_error()) REQUIRE_FALSE(input.error().detail.empty());
   }
 }

@@ -1,19 +1,34 @@
 // SPDX-License-Identifier: Apache-2.0
 // The whole server in this process, asked over real connections.
+#include "analysis_service/analysis_queue.hpp"
+#include "analysis_service/api.hpp"
+#include "analysis_service/project_root.hpp"
 #include "analysis_service/service.hpp"
+#include "analysis_service/store.hpp"
 
 #include "support/http_client.hpp"
 #include "support/temp_dir.hpp"
 
+#include <spillway/core/io_runner.hpp>
+#include <spillway/db/sqlite.hpp>
+#include <spillway/http/http_server.hpp>
+#include <spillway/testing/manual_clock.hpp>
+
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
 #include <boost/json.hpp>
 
 #include <doctest/doctest.h>
 
 #include <atomic>
+#include <chrono>
 #include <filesystem>
+#include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 using namespace analysis;
@@ -23,6 +38,8 @@ namespace fs = std::filesystem;
 namespace json = boost::json;
 
 namespace {
+
+constexpr std::string_view json_type{"Content-Type: application/json\r\n"};
 
 struct server {
   explicit server(service_config config = {}) {
@@ -42,7 +59,8 @@ struct server {
   ~server() { (void)running->stop(); }
 
   [[nodiscard]] http_client client() const { return http_client{running->endpoint().port}; }
-  [[nodiscard]] http_answer ask(std::string_view method, std::string_view target, std::string_view body = {}, std::string_view headers = {}) const {
+  [[nodiscard]] http_answer ask(std::string_view method, std::string_view target, std::string_view body = {},
+                                std::string_view headers = json_type) const {
     http_client connection{running->endpoint().port};
     auto answer = connection.request(method, target, body, headers);
     REQUIRE(answer.has_value());
@@ -109,7 +127,7 @@ void wait_until_read(const server& s, std::int64_t id) {
 
 TEST_CASE("analysis_service.a_project_is_registered_analysed_and_read") {
   const server s;
-  const auto created = s.ask("POST", "/v1/projects", R"({"path":"app","name":"The App"})", "Content-Type: application/json\r\n");
+  const auto created = s.ask("POST", "/v1/projects", R"({"path":"app","name":"The App"})");
   CHECK(created.status == 201);
   CHECK(created.headers.at("location") == "/v1/projects/1");
   const auto project = json::parse(created.body).as_object();
@@ -232,6 +250,7 @@ TEST_CASE("analysis_service.hostile_requests_get_a_clear_answer_and_leave_nothin
   CHECK(json::parse(s.ask("GET", "/v1/projects").body).at("items").as_array().size() == 1);
   CHECK(json::parse(s.ask("GET", "/v1/projects/1/analyses").body).at("items").as_array().size() == 1);
   CHECK(s.ask("POST", "/v1/projects", "{}", "Content-Type: text/xml\r\n").status == 415);
+  CHECK(s.ask("POST", "/v1/projects", R"({"path":"app/lib"})", "").status == 415);
   CHECK(s.ask("PUT", "/v1/projects").status == 405);
   CHECK(s.ask("GET", "/v2").status == 404);
   CHECK(s.ask("POST", "/v1/projects", std::string(70'000, ' ')).status == 413);
@@ -314,6 +333,63 @@ TEST_CASE("analysis_service.tells_of_its_health_and_its_numbers") {
   }
 }
 
+TEST_CASE("analysis_service.a_request_whose_time_is_over_is_not_begun_and_the_database_hears_of_it") {
+  const spillway::tests::temp_dir dir;
+  dir.write("root/app/main.cpp", "int main() {}\n");
+  store records{spillway::open_sqlite({.path = (dir.path() / "service.db").string()}).value()};
+  REQUIRE(records.prepare());
+  const project_root root{(dir.path() / "root").string()};
+  analysis_queue queue{records, root, {}};
+  boost::asio::io_context blocking;  // the test itself is its thread
+  const auto guard = boost::asio::make_work_guard(blocking);
+  spillway::testing::manual_clock clock;
+  spillway::http_router router;
+  add_api_routes(router, {records, queue, root, blocking.get_executor(), clock});
+  spillway::io_runner_config one_thread;
+  one_thread.threads = 1;
+  spillway::io_runner network{one_thread};
+  spillway::http_server_config config;
+  config.request_timeout = std::chrono::milliseconds{1};
+  spillway::http_server http{config, std::move(router), network, clock};
+  http.start();
+  network.start();
+  http_client client{http.local_endpoint().port};
+
+  client.send("POST /v1/projects HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 14\r\n\r\n{\"path\":\"app\"}");
+  while (http.stats().requests_active == 0) std::this_thread::yield();
+  clock.advance(std::chrono::milliseconds{1});
+  blocking.run_one();
+  const auto late = client.receive();
+  REQUIRE(late);
+  CHECK(late->status == 503);
+  CHECK(late->headers.contains("retry-after"));
+  CHECK(records.projects(0, 10)->empty());
+
+  // In time by the clock of this server, which is at its beginning, but not by that of the database.
+  client.send("GET /v1/projects HTTP/1.1\r\nHost: a\r\n\r\n");
+  blocking.run_one();
+  const auto refused = client.receive();
+  REQUIRE(refused);
+  CHECK(refused->status == 504);
+}
+
+TEST_CASE("analysis_service.destroyed_without_a_stop_it_ends_what_it_does") {
+  for (int round = 0; round < 5; ++round) {
+    const spillway::tests::temp_dir dir;
+    fs::create_directories(dir.path() / "root");
+    service_config config;
+    config.root = (dir.path() / "root").string();
+    config.data_dir = (dir.path() / "data").string();
+    config.port = 0;
+    std::optional<service> running{std::in_place, config, spillway::http_access_sink{}, spillway::log_sink{}};
+    running->start();
+    http_client client{running->endpoint().port};
+    for (int i = 0; i < 200; ++i) client.send("GET /v1/projects HTTP/1.1\r\nHost: a\r\n\r\nGET /readyz HTTP/1.1\r\nHost: a\r\n\r\n");
+    REQUIRE(client.receive());  // many more are on their way
+    running.reset();
+  }
+}
+
 TEST_CASE("analysis_service.two_servers_cannot_share_a_data_directory") {
   const server s;
   service_config config;
@@ -338,7 +414,7 @@ TEST_CASE("analysis_service.what_was_running_at_a_stop_is_taken_up_after_the_nex
     service first{config, {}, {}};
     first.start();
     http_client client{first.endpoint().port};
-    REQUIRE(client.request("POST", "/v1/projects", R"({"path":"endless"})")->status == 201);
+    REQUIRE(client.request("POST", "/v1/projects", R"({"path":"endless"})", json_type)->status == 201);
     REQUIRE(client.request("POST", "/v1/projects/1/analyses")->status == 202);
     while (status_at(first).at("status").as_string() != "running") std::this_thread::yield();
     CHECK(first.stop().unfinished_count == 0);

@@ -1,27 +1,44 @@
 // SPDX-License-Identifier: Apache-2.0
 // Counts allocations, so it is a program of its own.
 #include "http/connection_core.hpp"
+#include "http/lane.hpp"
+#include "http/listener.hpp"
+#include "http/server_shared.hpp"
+#include "support/raw_client.hpp"
+
+#include <spillway/testing/manual_clock.hpp>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/io_context.hpp>
 
 #include <doctest/doctest.h>
 
 #include <atomic>
 #include <cstdlib>
 #include <cstring>
+#include <limits>
 #include <memory>
 #include <new>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 using namespace spillway;
 using namespace spillway::detail;
 
 namespace {
 std::atomic<std::size_t> allocations{0};
+std::size_t failing{std::numeric_limits<std::size_t>::max()};  // the one with this number is refused
 }
 
 void* operator new(std::size_t size) {
-  ++allocations;
+  if (++allocations == failing) throw std::bad_alloc{};
   if (void* memory = std::malloc(size == 0 ? 1 : size)) return memory;
   throw std::bad_alloc{};
+}
+void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
+  return ++allocations == failing ? nullptr : std::malloc(size == 0 ? 1 : size);
 }
 void operator delete(void* memory) noexcept { std::free(memory); }
 void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
@@ -64,4 +81,50 @@ TEST_CASE("connection_core.allocates_nothing_for_a_request_in_steady_state") {
     }
   }
   CHECK(allocations - before == 0);
+}
+
+TEST_CASE("listener.memory_that_runs_out_at_any_step_costs_one_connection_alone") {
+  using namespace std::chrono_literals;
+  using executor_type = boost::asio::io_context::executor_type;
+  std::size_t lost{0};
+  for (std::size_t step = 1; step <= 20; ++step) {
+    CAPTURE(step);
+    http_server_config config;
+    config.sweep_interval = 1min;
+    config.drain_grace = 0ms;
+    config.log = [&lost](const log_event& event) {
+      if (event.message == "a connection could not be accepted") ++lost;
+    };
+    auto table = std::make_unique<route_table>();
+    table->add(http_method::get, "/", [](const http_request&) { return http_response::text("root"); }, {});
+    const testing::manual_clock clock;
+    boost::asio::io_context context{1};
+    const auto shared = std::make_shared<server_shared>(config, std::move(table), clock, context.get_executor());
+    const auto only = std::make_shared<lane<executor_type>>(context.get_executor(), shared);
+    const auto listening = std::make_shared<listener<executor_type>>(shared, std::vector{only});
+    const auto port = listening->listen().port();
+    boost::asio::co_spawn(context, listener<executor_type>::run(listening), boost::asio::detached);
+    const auto run_until = [&context](const auto& condition) {
+      for (int i = 0; i < 50 && !condition(); ++i) context.run_one_for(100ms);
+      return condition();
+    };
+    // Asio makes what it needs inside an accept once, and would itself not survive to be refused that.
+    { const testing::raw_client first{port}; }
+    REQUIRE(run_until([&shared] { return shared->counters.accepted.value() == 1 && shared->open == 0; }));
+
+    const testing::raw_client unlucky{port};
+    failing = allocations + step;
+    CHECK_NOTHROW(context.poll());
+    failing = std::numeric_limits<std::size_t>::max();
+
+    testing::raw_client next{port};
+    next.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    REQUIRE(run_until([&shared] { return shared->counters.answered.value() == 1; }));
+    CHECK(next.read()->body == "root");
+    bool drained{false};
+    shared->board.wait([&drained](const http_drain_report&) { drained = true; }, 1, 0);
+    listening->drain(deadline::never());
+    CHECK(run_until([&drained] { return drained; }));
+  }
+  CHECK(lost > 0);
 }

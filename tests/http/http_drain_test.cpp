@@ -5,7 +5,9 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <boost/asio/thread_pool.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/use_future.hpp>
 
@@ -185,9 +187,14 @@ TEST_CASE("http_drain.under_load_every_request_that_was_sent_is_answered") {
   std::atomic<int> lost{0};
   std::atomic<int> answered{0};
   std::vector<std::thread> threads;
+  std::vector<raw_client> clients;
   for (int t = 0; t < 6; ++t) {
+    clients.push_back(server.connect());
+    REQUIRE(clients.back().ask(get_root));
+    ++answered;
+  }
+  for (auto& client : clients) {
     threads.emplace_back([&] {
-      auto client = server.connect();
       for (;;) {
         if (!client.send(get_root)) {
           ++lost;
@@ -199,7 +206,10 @@ TEST_CASE("http_drain.under_load_every_request_that_was_sent_is_answered") {
           return;
         }
         ++answered;
-        if (response->header("Connection") == "close") return;
+        if (response->header("Connection") == "close") {
+          client.finish_sending();
+          return;
+        }
       }
     });
   }
@@ -258,6 +268,62 @@ TEST_CASE("http_drain.before_start_there_is_nothing_to_drain") {
   runner.start();
   http_server server{{}, with_gate(at), runner};
   CHECK(server.drain(deadline::never()).answered == 0);
+}
+
+TEST_CASE("http_drain.before_start_leaves_a_later_drain_its_work") {
+  gate at;
+  io_runner runner{runner_with(1)};
+  runner.start();
+  http_server server{{}, with_gate(at), runner};
+  CHECK(server.drain(deadline::never()).answered == 0);
+  server.start();
+  raw_client client{server.local_endpoint().port};
+  client.send("GET /gate/1 HTTP/1.1\r\nHost: a\r\n\r\n");
+  CHECK(eventually([&] { return at.inside == 1; }));
+  auto drained = server.async_drain(deadline::never(), asio::use_future);
+  at.open = true;
+  CHECK(client.read()->body == "passed");
+  client.finish_sending();
+  CHECK(drained.get().answered == 1);
+}
+
+TEST_CASE("http_drain.on_a_thread_of_a_callers_context_is_an_error") {
+  gate at;
+  asio::io_context context;
+  http_server server{{}, with_gate(at), context.get_executor()};
+  server.start();
+  std::atomic<bool> refused{false};
+  asio::post(context, [&] {  // on the thread of the context, but on no strand of the server
+    try {
+      (void)server.drain(deadline::never());
+    } catch (const std::logic_error&) {
+      refused = true;
+    }
+    server.stop();
+  });
+  std::thread only{[&] { context.run(); }};
+  CHECK(eventually([&] { return refused.load(); }));
+  context.run();  // if it was not refused, this helps it out, so that the test fails rather than hangs
+  only.join();
+}
+
+TEST_CASE("http_drain.on_a_thread_of_a_callers_pool_is_an_error") {
+  gate at;
+  asio::thread_pool pool{2};
+  http_server server{{}, with_gate(at), pool.get_executor()};
+  server.start();
+  std::promise<bool> refused;
+  asio::post(pool, [&] {
+    try {
+      (void)server.drain(deadline::never());
+      refused.set_value(false);
+    } catch (const std::logic_error&) {
+      refused.set_value(true);
+    }
+  });
+  CHECK(refused.get_future().get());
+  server.stop();
+  pool.join();
 }
 
 TEST_CASE("http_drain.on_a_thread_of_the_server_is_an_error") {

@@ -3,9 +3,13 @@
 #include "support/test_server.hpp"
 
 #include <boost/asio/awaitable.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
 
 #include <doctest/doctest.h>
 
+#include <atomic>
 #include <map>
 #include <mutex>
 #include <string>
@@ -215,4 +219,30 @@ TEST_CASE("http_access_record.says_what_happened") {
   CHECK(third.reason == "malformed");
   CHECK(third.status == 400);
   CHECK(third.target == "/%zz");
+}
+
+TEST_CASE("http_access_record.at_is_right_for_a_request_that_was_cut_off") {
+  record_keeper keeper;
+  http_server_config config;
+  config.access = keeper.sink();
+  std::atomic<int> inside{0};
+  http_router router;
+  router.get("/never", [&inside](http_request&) -> boost::asio::awaitable<http_response> {
+    const auto executor = co_await boost::asio::this_coro::executor;
+    boost::asio::steady_timer timer{executor, boost::asio::steady_timer::time_point::max()};
+    ++inside;
+    co_await timer.async_wait(boost::asio::use_awaitable);
+    co_return http_response{};
+  });
+  test_server server{std::move(router), config};
+  auto client = server.connect();
+  server.clock.advance(1h);
+  client.send("GET /never HTTP/1.1\r\nHost: a\r\n\r\n");
+  REQUIRE(eventually([&] { return inside == 1; }));
+  server.clock.advance(10s);
+  server.server.stop();
+  const auto record = keeper.take(1)[0];
+  CHECK(record.outcome == http_outcome::cut_off);
+  CHECK(record.at == wall_time_point{946'684'800s + 1h});
+  CHECK(record.duration == 10s);
 }

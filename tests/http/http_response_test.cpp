@@ -19,6 +19,15 @@ TEST_CASE("http_response.headers_are_set_added_and_removed_in_any_case") {
   CHECK_FALSE(response.header("Set-Cookie"));
 }
 
+TEST_CASE("http_response.a_header_can_be_set_from_one_of_the_same_response") {
+  auto response = http_response{}.set("X-First", "first").set("X-Second", "other");
+  response.set("X-First", *response.header("X-First"));
+  CHECK(response.header("X-First") == "first");
+  response.set(response.headers().front().name, "new");
+  CHECK(response.header("X-Second") == "new");
+  CHECK(response.headers().size() == 2);
+}
+
 TEST_CASE("http_response.a_header_that_would_break_the_message_is_refused") {
   http_response response;
   CHECK_THROWS_WITH_AS(response.set("X-Name", "a\r\nSet-Cookie: b"),

@@ -13,10 +13,13 @@
 #include <doctest/doctest.h>
 
 #include <atomic>
+#include <chrono>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 using namespace spillway;
@@ -370,21 +373,64 @@ TEST_CASE("http_server.many_clients_on_several_threads_get_their_own_answers") {
 TEST_CASE("http_server.listens_on_ipv6") {
   http_server_config config;
   config.address = "::";
-  test_server server{basics(), config};
+  auto router = basics();
+  router.get("/peer", [](const http_request& r) { return http_response::text(std::string{r.peer()}); });
+  test_server server{std::move(router), config};
   CHECK(server.server.local_endpoint().address == "::");
-  CHECK(server.connect().ask("GET /hello HTTP/1.1\r\nHost: a\r\n\r\n")->body == "hello");  // and on IPv4 with it
+  CHECK(server.connect().ask("GET /peer HTTP/1.1\r\nHost: a\r\n\r\n")->body == "127.0.0.1");  // and on IPv4 with it
 }
 
 TEST_CASE("http_server.an_address_it_cannot_listen_on_is_an_error") {
-  test_server first{basics()};
+  std::optional<test_server> first{std::in_place, basics()};
   http_server_config config;
-  config.port = first.port();
+  config.port = first->port();
   io_runner runner{runner_with(1)};
   http_server second{config, basics(), runner};
   CHECK_THROWS_AS(second.start(), boost::system::system_error);
   config.address = "not an address";
   http_server third{config, basics(), runner};
   CHECK_THROWS_AS(third.start(), boost::system::system_error);
+  first.reset();
+  second.start();  // what was in the way is gone
+  runner.start();
+  CHECK(raw_client{config.port}.ask("GET /hello HTTP/1.1\r\nHost: a\r\n\r\n")->body == "hello");
+}
+
+TEST_CASE("http_server.stopped_while_it_starts_it_is_stopped") {
+  io_runner runner{runner_with(1)};
+  runner.start();
+  for (int round = 0; round < 200; ++round) {
+    http_server server{{}, basics(), runner};
+    std::atomic<bool> go{false};
+    bool started{false};
+    std::thread starter{[&] {
+      while (!go) {
+      }
+      try {
+        server.start();
+        started = true;
+      } catch (const std::logic_error&) {
+        // It was stopped before.
+      }
+    }};
+    go = true;
+    // At another moment of the start in each round.
+    const auto moment = std::chrono::steady_clock::now() + std::chrono::microseconds{round};
+    while (std::chrono::steady_clock::now() < moment) {
+    }
+    server.stop();
+    starter.join();
+    if (!started) continue;
+    const auto port = server.local_endpoint().port;
+    REQUIRE(eventually([port] {
+      try {
+        const raw_client refused{port};
+        return false;
+      } catch (const std::runtime_error&) {
+        return true;
+      }
+    }));
+  }
 }
 
 TEST_CASE("http_server.a_bad_configuration_names_the_field") {

@@ -63,7 +63,8 @@ class SPILLWAY_EXPORT http_request {
   /// From the Host header, or from the target where that names one. With the port, as sent.
   [[nodiscard]] std::string_view host() const noexcept { return host_; }
 
-  /// The part of the path that stands for `{name}` in the pattern.
+  /// The part of the path that stands for `{name}` in the pattern. It may hold slashes that were sent encoded, but between slashes never a
+  /// `.` or `..`; a rest never begins with a slash.
   /// Errors: std::out_of_range if the route's pattern has no such parameter.
   [[nodiscard]] std::string_view parameter(std::string_view name) const;
 

@@ -32,7 +32,7 @@ struct http_route_options {
 
 /// What `http_router::match` found.
 struct http_match {
-  int status{404};      ///< 200 if a handler would run; else 404, 405, or 400 for a path that is malformed.
+  int status{404};      ///< 200 if a route answers; else 404, 405, or 400 for a path that is malformed.
   std::string pattern;  ///< Of the route, if there is one.
   std::vector<std::pair<std::string, std::string>> parameters;
   std::string allow;    ///< At 405: the methods that the path answers, as in an Allow header.
@@ -80,7 +80,8 @@ class SPILLWAY_EXPORT http_router {
     route(http_method::del, pattern, std::move(handler), std::move(options));
   }
 
-  /// What a request for `path`, percent-encoded as sent, would meet. For tests and tools.
+  /// The route that a request for `path`, percent-encoded as sent, would meet. What a server answers by itself is none: the list of methods for
+  /// OPTIONS and 501 for `http_method::other` are 405 or 404 here. For tests and tools.
   [[nodiscard]] http_match match(http_method method, std::string_view path) const;
 
  private:

@@ -39,7 +39,7 @@ struct http_server_config {
   std::uint16_t port{0};             ///< 0 takes a free one, see `local_endpoint`.
   int backlog{4096};                 ///< Connections the system holds until they are accepted. In [1, 65535].
 
-  std::size_t max_connections{10'000};         ///< 503, at once. In [1, 1'000'000].
+  std::size_t max_connections{10'000};         ///< 503, at once; while 256 are being told so, more are closed without it. In [1, 1'000'000].
   std::size_t max_target_bytes{8 * 1024};      ///< Path and query: 414. In [16, 64 KiB].
   std::size_t max_head_bytes{32 * 1024};       ///< Request line and headers: 431. In [256, 1 MiB].
   std::size_t max_headers{100};                ///< 431. In [1, 1000].
@@ -117,7 +117,7 @@ class SPILLWAY_EXPORT http_server {
   http_server(const http_server&) = delete;
   http_server& operator=(const http_server&) = delete;
 
-  /// Listens and accepts from now on. Once.
+  /// Listens and accepts from now on. Once; if it could not listen, again.
   void start();
 
   /// Where it listens; valid once started.
@@ -131,7 +131,8 @@ class SPILLWAY_EXPORT http_server {
         [this, until](auto handler) { begin_drain(until, std::move(handler)); }, token);
   }
 
-  /// The same, blocking. Throws std::logic_error on a thread of the server, where it would wait for itself.
+  /// The same, blocking. Throws std::logic_error on a thread of the server, where it might wait for itself: one of the runner, or of the
+  /// io_context or thread_pool whose executor was given. With any other executor only a handler is told.
   http_drain_report drain(deadline until);
 
   /// Closes everything at once; safe to call again. Handlers may still be on their way out when it returns.
