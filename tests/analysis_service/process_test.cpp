@@ -24,7 +24,7 @@ namespace json = boost::json;
 
 namespace {
 
-constexpr std::string_view json{"Content-Type: application/json\r\n"};
+constexpr std::string_view json_content{"Content-Type: application/json\r\n"};
 
 /// The server as a process.
 class server_process {
@@ -59,7 +59,7 @@ void add_endless_file(const temp_dir& dir) {
 
 void start_endless_analysis(const server_process& server) {
   http_client client{server.port()};
-  REQUIRE(client.request("POST", "/v1/projects", R"({"path":"endless"})", json)->status == 201);
+  REQUIRE(client.request("POST", "/v1/projects", R"({"path":"endless"})", json_content)->status == 201);
   REQUIRE(client.request("POST", "/v1/projects/1/analyses")->status == 202);
   while (server.status(1) != "running") std::this_thread::yield();
 }
@@ -148,7 +148,7 @@ TEST_CASE("analysis_service_process.killed_at_random_moments_it_never_shows_half
   for (int round = 0; round < 12; ++round) {
     server_process server{dir};
     http_client client{server.port()};
-    if (round == 0) REQUIRE(client.request("POST", "/v1/projects", R"({"path":"tree"})", json)->status == 201);
+    if (round == 0) REQUIRE(client.request("POST", "/v1/projects", R"({"path":"tree"})", json_content)->status == 201);
     for (int id = 1; id < next_analysis; ++id) {
       const auto analysis = server.analysis(id);
       if (analysis.at("status").as_string() != "complete") continue;
