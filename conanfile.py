@@ -16,7 +16,8 @@ MODULES = {
     "testing": {"modules": ["core"]},
     "metrics": {"modules": ["core"], "requires": ["fmt::fmt", "prometheus-cpp::prometheus-cpp-core"]},
     "health": {"modules": ["core"], "requires": ["boost::json", "fmt::fmt"]},
-    "db": {"modules": ["core"], "requires": ["fmt::fmt", "sqlite3::sqlite3"]},
+    "pool": {"modules": ["core"], "requires": ["fmt::fmt"]},
+    "db": {"modules": ["core", "pool"], "requires": ["fmt::fmt", "sqlite3::sqlite3"]},
     "http": {"modules": ["core"], "requires": ["fmt::fmt"]},
 }
 OPTIONAL = [name for name in MODULES if name != "core"]
@@ -26,7 +27,7 @@ class SpillwayConan(ConanFile):
     name = "spillway"
     description = "Scaling toolkit for C++20 services"
     license = "Apache-2.0"
-    topics = ("asio", "http", "database", "metrics", "health")
+    topics = ("asio", "http", "connection-pool", "database", "metrics", "health")
     package_type = "library"
     settings = "os", "arch", "compiler", "build_type"
     options = {"shared": [True, False], "fPIC": [True, False], **{f"with_{name}": [True, False] for name in OPTIONAL}}

@@ -28,7 +28,7 @@ void write_sessions(const one_kind& kind, std::string_view name, metric_writer& 
     out.gauge("db_client_connections", "Database sessions, by what they do", labels, static_cast<double>(count));
   };
   gauge_in_state("used", kind.stats.in_use);
-  gauge_in_state("idle", kind.stats.sessions - kind.stats.in_use);
+  gauge_in_state("idle", kind.stats.pool.idle);
 
   const std::array labels{pool_label};
   out.gauge("db_client_connection_max", "Most database sessions there may be", labels, static_cast<double>(kind.stats.sessions));
@@ -37,6 +37,7 @@ void write_sessions(const one_kind& kind, std::string_view name, metric_writer& 
   out.counter("db_client_connection_timeouts_total", "Callers whose deadline passed while they waited for a database session", labels,
               static_cast<double>(kind.stats.wait_timeouts));
   out.histogram("db_client_connection_wait_time_seconds", "Wait for a database session", labels, kind.stats.wait, bounds);
+  detail::write_pool_metrics(kind.stats.pool, pool, out);
 }
 
 void write_operations(const one_kind& kind, std::string_view system, std::string_view name, metric_writer& out) {

@@ -267,8 +267,9 @@ result<void, db_error> database_state::close() {
 }
 
 session_stats database_state::stats_of(const one_kind& kind) {
-  auto sessions = kind.sessions->sessions().stats();
   session_stats stats;
+  stats.pool = kind.sessions->sessions().stats();
+  const auto& sessions = stats.pool;
   stats.sessions = sessions.max;
   stats.in_use = sessions.lent;
   stats.waiting = sessions.waiting;
@@ -276,8 +277,8 @@ session_stats database_state::stats_of(const one_kind& kind) {
                   sessions.refused_with(pool_errc::shutting_down) + sessions.refused_with(pool_errc::backend_down);
   stats.wait_timeouts = sessions.refused_with(pool_errc::timed_out);
   stats.wait_cancelled = sessions.refused_with(pool_errc::cancelled);
-  stats.wait = std::move(sessions.wait);
-  stats.run = std::move(sessions.hold);
+  stats.wait = sessions.wait;
+  stats.run = sessions.hold;
   stats.committed = static_cast<std::uint64_t>(kind.committed.value());
   stats.rolled_back = static_cast<std::uint64_t>(kind.rolled_back.value());
   return stats;

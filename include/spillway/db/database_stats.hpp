@@ -6,6 +6,7 @@
 #include <spillway/core/latency_histogram.hpp>
 #include <spillway/core/metric_writer.hpp>
 #include <spillway/db/db_error.hpp>
+#include <spillway/pool/pool_stats.hpp>
 
 #include <array>
 #include <cstddef>
@@ -28,6 +29,7 @@ struct session_stats {
   std::uint64_t wait_cancelled{0};  ///< Never began: cancelled in the queue.
   latency_snapshot wait;            ///< For a session, by those who got one.
   latency_snapshot run;             ///< From getting the session to giving it back.
+  pool_stats pool;                  ///< The same and more, as the pool of these sessions counts: time-outs by cause, leaks, openings.
 };
 
 struct database_stats {
@@ -43,7 +45,8 @@ struct database_stats {
   [[nodiscard]] std::uint64_t errors_of(db_errc code) const noexcept { return errors[static_cast<std::size_t>(code)]; }
 };
 
-/// Describes the database under the names of the OpenTelemetry conventions; its sessions are the pools `<name>-read` and `<name>-write`.
+/// Describes the database under the names of the OpenTelemetry conventions; its sessions are the pools `<name>-read` and `<name>-write`, and
+/// described as those too.
 SPILLWAY_EXPORT void write_metrics(const database& source, std::string_view name, metric_writer& out);
 
 }  // namespace spillway
