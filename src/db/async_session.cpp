@@ -6,6 +6,7 @@
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/bind_executor.hpp>
 #include <boost/asio/dispatch.hpp>
+#include <boost/asio/post.hpp>
 
 #include <utility>
 
@@ -36,10 +37,15 @@ void async_session::ask(session_pool& sessions) {
       call->in_queue_.emit(type);
     });
   }
-  const acquire_options asked{control_.until, where_};
+  acquire_options asked{control_.until, where_};
+  asked.timeout = std::chrono::nanoseconds::max();  // `until` alone counts
   auto given = [call = shared_from_this(), &sessions](result<session_lease, pool_error> lease) { call->run(sessions, std::move(lease)); };
   auto on_threads = boost::asio::bind_executor(threads_work_.get_executor(), std::move(given));
   sessions.sessions().async_acquire(asked, boost::asio::bind_cancellation_slot(in_queue_.slot(), std::move(on_threads)));
+}
+
+void async_session::refuse(db_errc why) {
+  boost::asio::post(threads_work_.get_executor(), [call = shared_from_this(), why] { call->finish({}, why); });
 }
 
 void async_session::run(session_pool& sessions, result<session_lease, pool_error> given) {

@@ -26,8 +26,10 @@ class async_session final : public std::enable_shared_from_this<async_session> {
   async_session(database_state& state, session_kind kind, std::shared_ptr<session_operation> operation, const session_options& options,
                 deadline until, const boost::asio::any_io_executor& threads, exception_report report);
 
-  /// Once.
+  /// One of the two, once.
   void ask(session_pool& sessions);
+  /// Does not touch the database: it may be gone when this has returned.
+  void refuse(db_errc why);
 
  private:
   void run(session_pool& sessions, result<session_lease, pool_error> given);

@@ -121,7 +121,8 @@ transaction_end database_state::run(session_kind kind, session_task& task, const
     return {db_errc::would_deadlock, {}};
   }
   const statement_control control{deadline_of(options)};
-  const acquire_options asked{control.until, options.where};
+  acquire_options asked{control.until, options.where};
+  asked.timeout = std::chrono::nanoseconds::max();  // `until` alone counts
   auto& sessions = *side(kind).sessions;
   auto session = may_wait ? sessions.sessions().acquire(asked) : try_session(sessions, asked);
   if (!session) {
@@ -226,6 +227,7 @@ void database_state::start_workers() {
 void database_state::start(session_kind kind, std::shared_ptr<session_operation> operation, const session_options& options) {
   const auto until = deadline_of(options);
   std::shared_ptr<async_session> call;
+  bool refused{false};
   {
     const std::scoped_lock lock{workers_mutex_};
     if (!workers_closed_ && !runner_) start_workers();
@@ -234,8 +236,14 @@ void database_state::start(session_kind kind, std::shared_ptr<session_operation>
     const auto threads = workers_closed_ ? system : runner_->executor();
     call = std::make_shared<async_session>(*this, kind, std::move(operation), options, until, threads,
                                            workers_closed_ ? exception_report() : nullptr);  // an exception would end the process there
+    refused = workers_closed_;
   }
-  call->ask(*side(kind).sessions);
+  if (refused) {
+    count_error(db_errc::shutting_down);
+    call->refuse(db_errc::shutting_down);
+  } else {
+    call->ask(*side(kind).sessions);
+  }
 }
 
 result<void, db_error> database_state::ping(const session_options& options) {

@@ -14,7 +14,7 @@ pool_config config_of(const database_config& config, const db_driver& driver, se
   pool_config sessions;
   sessions.name = config.name + (kind == session_kind::read ? "-read" : "-write");
   sessions.max = driver.sessions(kind);
-  sessions.min = 1;
+  sessions.min = sessions.max;
   sessions.max_waiters = config.max_waiters;
   sessions.connect_timeout = 1h;  // the driver has its own bounds
   sessions.idle_timeout = 0ms;

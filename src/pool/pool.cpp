@@ -3,9 +3,8 @@
 
 #include "pool/pool_state.hpp"
 
-#include <boost/asio/use_future.hpp>
+#include <boost/asio/system_executor.hpp>
 
-#include <future>
 #include <stdexcept>
 #include <thread>
 
@@ -36,12 +35,12 @@ void open_ticket::fail(error_code reason, std::string text) {
   if (const auto state = std::exchange(state_, {}).lock()) state->open_failed(attempt_, reason, std::move(text));
 }
 
-ping_ticket::ping_ticket(std::shared_ptr<pool_state> state, pool_slot& slot, deadline until) noexcept
-    : state_{std::move(state)}, slot_{&slot}, until_{until} {}
+ping_ticket::ping_ticket(std::shared_ptr<pool_state> state, std::uint64_t ping, deadline until) noexcept
+    : state_{std::move(state)}, ping_{ping}, until_{until} {}
 ping_ticket::~ping_ticket() {
   if (state_) done(false);
 }
-void ping_ticket::done(bool alive) { std::exchange(state_, nullptr)->pinged(*slot_, alive); }
+void ping_ticket::done(bool alive) { std::exchange(state_, nullptr)->pinged(ping_, alive); }
 
 pool_slot* try_acquire(pool_state& state, const acquire_options& options, pool_errc& why) { return state.try_take(options, why); }
 result<pool_slot*, pool_error> acquire(pool_state& state, const acquire_options& options) { return state.take(options); }
@@ -78,13 +77,13 @@ void run_on_own_thread(boost::asio::any_completion_handler<void()> work) {
 }  // namespace detail
 
 pool_base::pool_base(const pool_config& config, std::unique_ptr<detail::erased_connector> connector, const boost::asio::any_io_executor& executor)
-    : state_{std::make_shared<detail::pool_state>(config, std::move(connector), executor)} {
+    : state_{std::make_shared<detail::pool_state>(config, std::move(connector), executor, executor)} {
   state_->tick();
 }
 
 pool_base::pool_base(const pool_config& config, std::unique_ptr<detail::erased_connector> connector)
     : runner_{std::make_unique<io_runner>(detail::timer_thread())},
-      state_{std::make_shared<detail::pool_state>(config, std::move(connector), runner_->executor())} {
+      state_{std::make_shared<detail::pool_state>(config, std::move(connector), runner_->executor(), boost::asio::system_executor{})} {
   runner_->start();
   state_->tick();
 }
@@ -95,13 +94,11 @@ pool_base::~pool_base() {
 }
 
 void pool_base::start_milestone(bool drained, std::chrono::nanoseconds timeout, detail::pool_milestone_handler handler) {
-  state_->add_milestone(drained, timeout, std::move(handler));
+  state_->start_milestone(drained, timeout, std::move(handler));
 }
 
-result<void, pool_error> pool_base::warm_up_for(std::chrono::nanoseconds timeout) {
-  return async_warm_up(timeout, boost::asio::use_future).get();
-}
-result<void, pool_error> pool_base::drain_for(std::chrono::nanoseconds timeout) { return async_drain(timeout, boost::asio::use_future).get(); }
+result<void, pool_error> pool_base::warm_up_for(std::chrono::nanoseconds timeout) { return state_->await_milestone(false, timeout); }
+result<void, pool_error> pool_base::drain_for(std::chrono::nanoseconds timeout) { return state_->await_milestone(true, timeout); }
 
 result<void, std::string> pool_base::resize(std::size_t min, std::size_t max) { return state_->resize(min, max); }
 void pool_base::invalidate() { state_->invalidate(); }

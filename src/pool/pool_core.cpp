@@ -35,7 +35,8 @@ std::optional<pool_core::resource_id> pool_core::take(time_point now, bool criti
 result<void, pool_errc> pool_core::join(wait_node& node, time_point now, actions& out) {
   if (draining_) return pool_errc::shutting_down;
   if (node.until.passed(now)) return pool_errc::timed_out;
-  if (next_try_ && live() == 0) {
+  // What failed long ago says nothing about now: then the caller waits for the try that begins with him.
+  if (is_down(now) && live() == 0) {
     missed(now, out);
     return pool_errc::backend_down;
   }
@@ -50,7 +51,7 @@ result<void, pool_errc> pool_core::join(wait_node& node, time_point now, actions
 }
 
 void pool_core::missed(time_point now, actions& out) {
-  asked_ = live() == 0;
+  asked_ = idle_.empty() && pinging_ == 0;
   settle(now, out);
 }
 
@@ -98,6 +99,7 @@ void pool_core::open_failed(time_point now, time_point next_try, bool lost, acti
   } else {
     --opening_;
     next_try_ = next_try;
+    failed_at_ = now;
     if (live() == 0) refuse_all(pool_errc::backend_down, out);
   }
   settle(now, out);
@@ -106,6 +108,11 @@ void pool_core::open_failed(time_point now, time_point next_try, bool lost, acti
 void pool_core::open_lost(time_point now, time_point next_try, actions& out) {
   ++lost_;
   open_failed(now, next_try, false, out);
+}
+
+void pool_core::open_forgotten(time_point now, actions& out) {
+  --lost_;
+  settle(now, out);
 }
 
 void pool_core::open_deferred(time_point now, std::size_t count, time_point again_at) {
@@ -155,6 +162,9 @@ void pool_core::invalidate(time_point now, actions& out) {
 
 void pool_core::drain(time_point now, actions& out) {
   draining_ = true;
+  asked_ = false;
+  next_try_.reset();
+  deferred_until_.reset();
   refuse_all(pool_errc::shutting_down, out);
   while (!idle_.empty()) begin_close(idle_.back(), out);
   settle(now, out);
@@ -164,7 +174,8 @@ std::optional<time_point> pool_core::next_wake(time_point now) const {
   std::optional<time_point> wake;
   const auto sooner = [&wake](time_point at) { wake = wake ? std::min(*wake, at) : at; };
   if (const auto* urgent = queue_.most_urgent(); urgent != nullptr) sooner(urgent->until.at());
-  if (next_try_ && opening_ == 0 && (asked_ || !queue_.empty() || short_of_floor() > 0)) sooner(*next_try_);
+  // Without room nothing can be tried, and whatever makes room tries.
+  if (next_try_ && opening_ == 0 && !deferred_until_ && most() > total() && std::max(demand(), short_of_floor()) > 0) sooner(*next_try_);
   if (deferred_until_) sooner(*deferred_until_);
   if (!queue_.empty() && opening_ > 0 && opening_ < limits_.max_connecting) {
     if (const auto at = patience_ends(); at > now) sooner(at);
@@ -173,7 +184,7 @@ std::optional<time_point> pool_core::next_wake(time_point now) const {
 }
 
 pool_wait_cause pool_core::cause() const noexcept {
-  if (next_try_) return pool_wait_cause::backend;
+  if (next_try_ && most() > total() - opening_ - lost_) return pool_wait_cause::backend;
   if (deferred_until_) return pool_wait_cause::budget;
   if (pinging_ > 0) return pool_wait_cause::validation;
   if (opening_ > 0 || lost_ > 0) return pool_wait_cause::connecting;
@@ -274,13 +285,17 @@ void pool_core::close_surplus(time_point now, actions& out) {
 
 void pool_core::begin_openings(time_point now, actions& out) {
   if (deferred_until_) return;
-  const auto unserved = queue_.size() > pinging_ ? queue_.size() - pinging_ : 0;
-  const auto demand = std::max<std::size_t>(unserved, asked_ ? 1 : 0);
   const auto room = most() > total() ? most() - total() : 0;
-  const auto begin = openings_to_begin({room, opening_, openings_allowed(now), demand, short_of_floor()});
+  const auto begin = openings_to_begin({room, opening_, openings_allowed(now), demand(), short_of_floor()});
   opening_ += begin;
   out.open += begin;
   if (begin > 0) asked_ = false;
+}
+
+/// Waiters that no ping may serve; at least one if somebody went away without.
+std::size_t pool_core::demand() const noexcept {
+  const auto unserved = queue_.size() > pinging_ ? queue_.size() - pinging_ : 0;
+  return std::max<std::size_t>(unserved, asked_ ? 1 : 0);
 }
 
 /// Resources past their lifetime do not count, and each that is lent wants a successor to be there when it comes back.

@@ -26,6 +26,7 @@ struct pool_limits {
   std::chrono::nanoseconds idle_timeout{0};
   std::chrono::nanoseconds ping_after_idle{0};
   std::chrono::nanoseconds keepalive{0};
+  std::chrono::nanoseconds failure_is_fresh{0};  ///< How long after a failed opening callers are refused on the strength of it.
   std::chrono::nanoseconds overdue_grace{0};  ///< How long a resource past its lifetime may still be lent: its successor needs time to open.
 };
 
@@ -99,6 +100,8 @@ class pool_core {
   void open_failed(time_point now, time_point next_try, bool lost, actions& out);
   /// An opening did not end in time: counted as failed, but what it may still bring keeps its place below `max`.
   void open_lost(time_point now, time_point next_try, actions& out);
+  /// A lost opening is not counted any more: what it still brings is not for this pool.
+  void open_forgotten(time_point now, actions& out);
   /// Of the openings asked for, `count` were not begun, as the budget gave no leave.
   void open_deferred(time_point now, std::size_t count, time_point again_at);
 
@@ -120,6 +123,8 @@ class pool_core {
   [[nodiscard]] std::optional<time_point> next_wake(time_point now) const;
   /// What holds up those who wait.
   [[nodiscard]] pool_wait_cause cause() const noexcept;
+  /// The last opening failed, not long ago.
+  [[nodiscard]] bool is_down(time_point now) const noexcept { return next_try_ && now - failed_at_ < limits_.failure_is_fresh; }
 
   [[nodiscard]] std::size_t waiting() const noexcept { return queue_.size(); }
   [[nodiscard]] std::size_t lent() const noexcept { return lent_; }
@@ -127,11 +132,11 @@ class pool_core {
   [[nodiscard]] std::size_t pinging() const noexcept { return pinging_; }
   [[nodiscard]] std::size_t closing() const noexcept { return closing_; }
   [[nodiscard]] std::size_t opening() const noexcept { return opening_; }
+  [[nodiscard]] std::size_t lost() const noexcept { return lost_; }
   /// Resources that exist or may come to exist.
   [[nodiscard]] std::size_t total() const noexcept { return live() + closing_ + opening_ + lost_; }
   [[nodiscard]] std::size_t live() const noexcept { return lent_ + idle_.size() + pinging_; }
   [[nodiscard]] bool is_draining() const noexcept { return draining_; }
-  [[nodiscard]] bool is_down() const noexcept { return next_try_.has_value(); }
   [[nodiscard]] std::optional<time_point> next_try() const noexcept { return next_try_; }
   [[nodiscard]] const pool_limits& limits() const noexcept { return limits_; }
 
@@ -159,6 +164,7 @@ class pool_core {
   void serve(time_point now, actions& out);
   void close_surplus(time_point now, actions& out);
   void begin_openings(time_point now, actions& out);
+  [[nodiscard]] std::size_t demand() const noexcept;
   [[nodiscard]] std::size_t short_of_floor() const noexcept;
   [[nodiscard]] std::size_t openings_allowed(time_point now) const noexcept;
   [[nodiscard]] time_point patience_ends() const noexcept;
@@ -178,6 +184,7 @@ class pool_core {
   std::size_t opening_{0};
   std::size_t lost_{0};
   std::optional<time_point> next_try_;        // the last opening failed
+  time_point failed_at_{};
   bool asked_{false};                         // somebody went away without, and nothing is there for the next
   std::optional<time_point> deferred_until_;  // the budget gave no leave
   std::chrono::nanoseconds open_estimate_{0};

@@ -67,6 +67,7 @@ std::string pool_error::what() const {
   if (more.waited.count() > 0) text += fmt::format(" after {:.1f} ms", milliseconds(more.waited));
   text += fmt::format(" (cause: {}): {} lent of at most {}, {} open, {} being opened, {} waiting", to_string(more.cause), more.lent, more.most, more.open,
                       more.opening, more.waiting);
+  if (more.lost > 0) text += fmt::format(", {} hang", more.lost);
   if (more.reason.failed()) {
     text += fmt::format("; opening failed: {}", more.reason.message());
     if (!more.reason_text.empty()) text += fmt::format(": {}", more.reason_text);

@@ -13,7 +13,7 @@ namespace {
 
 pool_limits limits_of(const pool_config& config) {
   return {config.max, config.min, config.min_idle, config.overflow, config.max_waiters, config.max_connecting, config.idle_timeout,
-          config.ping_after_idle, config.keepalive, config.max_lifetime / 10};
+          config.ping_after_idle, config.keepalive, config.connect_timeout + config.reconnect.cap * 2, config.max_lifetime / 10};
 }
 
 /// How often to look for what has been idle, lent or alive for too long: a quarter of these times, and half of the grace that follows a lifetime.
@@ -37,7 +37,8 @@ const pool_config& validated(const pool_config& config) {
 erased_connector::~erased_connector() = default;
 async_waiter::~async_waiter() = default;
 
-pool_state::pool_state(const pool_config& config, std::unique_ptr<erased_connector> connector, const boost::asio::any_io_executor& executor)
+pool_state::pool_state(const pool_config& config, std::unique_ptr<erased_connector> connector, const boost::asio::any_io_executor& timers,
+                       const boost::asio::any_io_executor& fallback)
     : clock_{validated(config).clock != nullptr ? *config.clock : system_clock_source()},
       connector_{std::move(connector)},
       own_time_{config.clock == nullptr},
@@ -47,8 +48,8 @@ pool_state::pool_state(const pool_config& config, std::unique_ptr<erased_connect
       core_{limits_of(config)},
       backoff_{config.reconnect},
       random_{std::random_device{}()},
-      timer_{std::in_place, executor},
-      executor_{executor},
+      timer_{std::in_place, timers},
+      executor_{fallback},
       sweep_period_{sweep_period_of(config)} {}
 
 pool_state::~pool_state() {
@@ -157,7 +158,7 @@ pool_slot* pool_state::try_take(const acquire_options& options, pool_errc& why) 
   lock held{mutex_};
   pool_core::actions decided;
   if (auto* const slot = take_idle(held, decided, options, at)) return slot;
-  why = core_.is_draining() ? pool_errc::shutting_down : core_.is_down() && core_.live() == 0 ? pool_errc::backend_down : pool_errc::exhausted;
+  why = core_.is_draining() ? pool_errc::shutting_down : core_.is_down(at) && core_.live() == 0 ? pool_errc::backend_down : pool_errc::exhausted;
   if (why != pool_errc::shutting_down) core_.missed(at, decided);
   count_refusal(why, pool_wait_cause::none);
   carry_out(held, decided, at);
@@ -170,6 +171,7 @@ bool pool_state::is_late(const acquire_options& options) const noexcept {
 }
 
 result<pool_slot*, pool_error> pool_state::take(const acquire_options& options) {
+  const auto self = shared_from_this();  // who is refused because the pool ends must not find it gone
   const auto began = now();
   blocked_caller caller{options};
   {
@@ -272,6 +274,12 @@ void pool_state::cancel(async_caller& caller, std::uint64_t turn) {
 void pool_state::opened(std::uint64_t attempt_id, void* resource) {
   lock held{mutex_};
   const auto found = attempts_.extract(attempt_id);
+  if (found.empty()) {  // given up for good
+    --forgotten_;
+    held.unlock();
+    connector_->close(resource);
+    return;
+  }
   const auto& tried = found.mapped();
   const auto at = now();
   auto expires_at = time_point::max();  // never
@@ -300,26 +308,37 @@ void pool_state::opened(std::uint64_t attempt_id, void* resource) {
 void pool_state::open_failed(std::uint64_t attempt_id, error_code reason, std::string text) {
   lock held{mutex_};
   const auto tried = attempts_.extract(attempt_id);
+  if (tried.empty()) {
+    --forgotten_;
+    return;
+  }
   const auto at = now();
   if (config_.budget) config_.budget->give_back();
   pool_core::actions decided;
+  todo told;
   const auto words = text.empty() ? reason.message() : text;
-  const bool first = !tried.mapped().lost && note_failure(reason, std::move(text));
+  if (!tried.mapped().lost && note_failure(reason, std::move(text))) note_down(told, words);
   core_.open_failed(at, next_try(at), tried.mapped().lost, decided);
   carry_out(held, decided, at);
-  if (first) tell({log_level::warning, "opening failed", {{"reason", words}}});
+  for (const auto& line : told.notes) tell(line);
 }
 
-void pool_state::pinged(pool_slot& slot, bool alive) {
+void pool_state::pinged(std::uint64_t number, bool alive) {
   lock held{mutex_};
-  const auto found = std::ranges::find(pings_, &slot, &ping::slot);
-  const bool lost = found->lost;
+  const auto found = std::ranges::find(pings_, number, &ping::number);
+  const auto ended = *found;
   pings_.erase(found);
   const auto at = now();
   if (!alive) pings_failed_.fetch_add(1, std::memory_order_relaxed);
   pool_core::actions decided;
-  if (lost) decided.close.push_back(slot.id);  // the core knows it as closing already
-  else core_.pinged(slot.id, at, alive, decided);
+  if (ended.slot == nullptr) {  // given up for good
+    --forgotten_;
+    held.unlock();
+    connector_->close(ended.resource);
+    return;
+  }
+  if (ended.lost) decided.close.push_back(ended.slot->id);  // the core knows it as closing already
+  else core_.pinged(ended.slot->id, at, alive, decided);
   carry_out(held, decided, at);
 }
 

@@ -14,6 +14,7 @@
 #include <array>
 #include <atomic>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -46,7 +47,9 @@ class queued_caller : public wait_node {
 /// Lock order: the mutex is a leaf. Connector, handlers and log sink are called without it, the budget with it.
 class pool_state : public std::enable_shared_from_this<pool_state> {
  public:
-  pool_state(const pool_config& config, std::unique_ptr<erased_connector> connector, const boost::asio::any_io_executor& executor);
+  /// `timers` runs the timer, `fallback` the handlers that have no executor.
+  pool_state(const pool_config& config, std::unique_ptr<erased_connector> connector, const boost::asio::any_io_executor& timers,
+             const boost::asio::any_io_executor& fallback);
   pool_state(const pool_state&) = delete;
   pool_state& operator=(const pool_state&) = delete;
   ~pool_state();
@@ -65,10 +68,13 @@ class pool_state : public std::enable_shared_from_this<pool_state> {
 
   void opened(std::uint64_t attempt, void* resource);
   void open_failed(std::uint64_t attempt, error_code reason, std::string text);
-  void pinged(pool_slot& slot, bool alive);
+  void pinged(std::uint64_t number, bool alive);
 
   void tick();
-  void add_milestone(bool drained, std::chrono::nanoseconds timeout, pool_milestone_handler handler);
+  /// `handler` is posted to its executor.
+  void start_milestone(bool drained, std::chrono::nanoseconds timeout, pool_milestone_handler handler);
+  /// Blocks.
+  result<void, pool_error> await_milestone(bool drained, std::chrono::nanoseconds timeout);
   result<void, std::string> resize(std::size_t min, std::size_t max);
   void invalidate();
 
@@ -84,14 +90,16 @@ class pool_state : public std::enable_shared_from_this<pool_state> {
     bool lost{false};
   };
   struct ping {
-    pool_slot* slot;
+    std::uint64_t number;
+    pool_slot* slot;  // null once its slot was given to others; then only the resource is left
+    void* resource;
     deadline until;
     bool lost{false};  // its resource is closed when the ping ends
   };
   struct milestone {
     bool drained;
     deadline until;
-    pool_milestone_handler handler;
+    std::function<void(result<void, pool_error>)> tell;
   };
   struct note {
     log_level level;
@@ -127,9 +135,12 @@ class pool_state : public std::enable_shared_from_this<pool_state> {
   void raise_gate();
   void prepare(pool_core::actions& decided, time_point at, todo& list);
   void prepare_openings(pool_core::actions& decided, time_point at, todo& list);
+  void add_milestone(milestone added);
   void check_milestones(time_point at, todo& list);
+  void end_milestones(todo& list, time_point at);
   void arm_timer(time_point at);
-  void lose_late_work(time_point at, pool_core::actions& out);
+  void lose_late_work(time_point at, pool_core::actions& out, todo& list);
+  void note_down(todo& list, const std::string& why);
   void find_leaks(todo& list);
   [[nodiscard]] bool note_failure(error_code reason, std::string text);
   [[nodiscard]] time_point next_try(time_point at) { return at + backoff_.next(random_); }
@@ -158,9 +169,11 @@ class pool_state : public std::enable_shared_from_this<pool_state> {
   std::deque<pool_slot> slots_;  // by resource id
   std::map<std::uint64_t, attempt> attempts_;
   std::vector<ping> pings_;
+  std::size_t forgotten_{0};  // openings and pings that were given up for good, and have not ended
   std::vector<milestone> milestones_;
   std::vector<std::unique_ptr<async_caller>> spare_callers_;
   std::uint64_t next_attempt_{1};
+  std::uint64_t next_ping_{1};
   std::uint64_t next_turn_{1};
   decorrelated_backoff backoff_;
   std::minstd_rand random_;
@@ -168,7 +181,7 @@ class pool_state : public std::enable_shared_from_this<pool_state> {
   std::string down_text_;
   bool told_down_{false};
   std::optional<boost::asio::steady_timer> timer_;
-  boost::asio::any_io_executor executor_;
+  const boost::asio::any_io_executor executor_;
   time_point armed_{time_point::max()};
   time_point next_sweep_{};
   std::chrono::nanoseconds sweep_period_{0};

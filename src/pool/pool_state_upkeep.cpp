@@ -2,12 +2,18 @@
 // What a pool does once it knows what is to be done, and what it tells about itself.
 #include "pool/pool_todo.hpp"
 
-#include <boost/asio/system_executor.hpp>
+#include <boost/asio/any_completion_executor.hpp>
+#include <boost/asio/associated_executor.hpp>
+#include <boost/asio/dispatch.hpp>
+#include <boost/asio/execution/outstanding_work.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/prefer.hpp>
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <array>
+#include <future>
 #include <thread>
 
 namespace spillway::detail {
@@ -53,15 +59,15 @@ void pool_state::carry_out_unlocked(todo& list) {
     } catch (...) {  // the ticket was dropped on the way out, which is an answer
     }
   }
-  for (const auto& [slot, until] : list.pings) {
+  for (const auto& each : list.pings) {
     try {
-      connector_->ping(slot->resource, ping_ticket{shared_from_this(), *slot, until});
+      connector_->ping(each.resource, ping_ticket{shared_from_this(), each.number, each.until});
     } catch (...) {  // as above
     }
   }
   for (auto* const slot : list.closes) connector_->close(std::exchange(slot->resource, nullptr));
   for (const auto& line : list.notes) tell(line);
-  for (auto& [handler, what] : list.milestones) std::move(handler)(std::move(what));
+  for (auto& [reached, what] : list.milestones) reached.tell(std::move(what));
 }
 
 void pool_state::prepare(pool_core::actions& decided, time_point at, todo& list) {
@@ -90,8 +96,8 @@ void pool_state::prepare(pool_core::actions& decided, time_point at, todo& list)
   }
   for (const auto id : decided.ping) {
     const auto until = deadline::after(at, config_.connect_timeout);
-    pings_.push_back({&slots_[id], until});
-    list.pings.emplace_back(&slots_[id], until);
+    pings_.push_back({next_ping_++, &slots_[id], slots_[id].resource, until});
+    list.pings.push_back(pings_.back());
   }
   prepare_openings(decided, at, list);
 }
@@ -137,10 +143,10 @@ void pool_state::tick() {
   armed_ = time_point::max();
   const auto at = now();
   pool_core::actions decided;
-  collect_parked(at, decided);
-  lose_late_work(at, decided);
-  core_.tick(at, decided);
   todo found;
+  collect_parked(at, decided);
+  lose_late_work(at, decided, found);
+  core_.tick(at, decided);
   if (at >= next_sweep_) {
     next_sweep_ = at + sweep_period_;
     find_leaks(found);
@@ -149,41 +155,65 @@ void pool_state::tick() {
   for (const auto& line : found.notes) tell(line);
 }
 
-/// Openings and pings that did not keep to their deadline. What they still bring is dealt with when it comes.
-void pool_state::lose_late_work(time_point at, pool_core::actions& out) {
-  for (auto& [id, tried] : attempts_) {
-    if (tried.lost || !tried.until.passed(at)) continue;
-    tried.lost = true;
-    (void)note_failure(make_error_code(boost::system::errc::timed_out), "no answer in time");
-    core_.open_lost(at, next_try(at), out);
+/// Openings and pings that did not keep to their deadline. What they still bring is dealt with when it comes. After as long again they no longer
+/// count, so that a connector that hangs takes nobody's place for ever; but there are never more than `max` of those.
+void pool_state::lose_late_work(time_point at, pool_core::actions& out, todo& list) {
+  const auto for_good = [&](deadline until) { return at >= until.at() + config_.connect_timeout && forgotten_ < config_.max; };
+  for (auto next = attempts_.begin(); next != attempts_.end();) {
+    auto& [id, tried] = *next++;
+    if (!tried.lost && tried.until.passed(at)) {
+      tried.lost = true;
+      const std::string why{"no answer in time"};
+      if (note_failure(make_error_code(boost::system::errc::timed_out), why)) note_down(list, why);
+      core_.open_lost(at, next_try(at), out);
+    } else if (tried.lost && for_good(tried.until)) {
+      ++forgotten_;
+      if (config_.budget) config_.budget->give_back();
+      core_.open_forgotten(at, out);
+      attempts_.erase(id);
+    }
   }
   for (auto& each : pings_) {
-    if (each.lost || !each.until.passed(at)) continue;
-    each.lost = true;
-    core_.pinged(each.slot->id, at, false, out);
+    if (!each.lost && each.until.passed(at)) {
+      each.lost = true;
+      core_.pinged(each.slot->id, at, false, out);
+    } else if (each.lost && each.slot != nullptr && for_good(each.until)) {
+      ++forgotten_;
+      ++closed_;
+      if (config_.budget) config_.budget->give_back();
+      each.slot->resource = nullptr;
+      core_.closed(std::exchange(each.slot, nullptr)->id, at, out);
+    }
   }
 }
 
 void pool_state::find_leaks(todo& list) {
   if (config_.leak_after.count() == 0) return;
   for (auto& slot : slots_) {
-    if (!slot.is_lent() || lent_for(slot) < config_.leak_after || slot.leak_told.load(std::memory_order_relaxed)) continue;
+    const auto since = slot.lent_at.load(std::memory_order_relaxed);
+    if (since == pool_slot::not_lent || slot.leak_told.load(std::memory_order_relaxed)) continue;
+    const auto age = ticks_.between(since, ticks_.now());
+    if (age < config_.leak_after) continue;
+    const auto where = slot.where.load(std::memory_order_relaxed);
+    const auto* const label = slot.label.load(std::memory_order_relaxed);
+    if (slot.lent_at.load(std::memory_order_relaxed) != since) continue;  // it came back, and what was read may be another's
     slot.leak_told.store(true, std::memory_order_relaxed);
     ++leaks_;
-    const auto where = slot.where.load(std::memory_order_relaxed);
     list.notes.push_back({log_level::warning, "lent for too long",
-                          {{"where", fmt::format("{}:{}", where.file_name(), where.line())}, {"function", where.function_name()},
-                           {"label", slot.label.load(std::memory_order_relaxed)}, {"age_s", seconds_text(lent_for(slot))}}});
+                          {{"where", fmt::format("{}:{}", where.file_name(), where.line())}, {"function", where.function_name()}, {"label", label},
+                           {"age_s", seconds_text(age)}}});
   }
 }
 
 void pool_state::arm_timer(time_point at) {
   auto wake = core_.next_wake(at).value_or(time_point::max());
+  const auto late_at = [this](bool lost, deadline until) { return lost ? until.at() + config_.connect_timeout : until.at(); };
+  const bool may_forget = forgotten_ < config_.max;
   for (const auto& [id, tried] : attempts_) {
-    if (!tried.lost) wake = std::min(wake, tried.until.at());
+    if (!tried.lost || may_forget) wake = std::min(wake, late_at(tried.lost, tried.until));
   }
   for (const auto& each : pings_) {
-    if (!each.lost) wake = std::min(wake, each.until.at());
+    if (each.slot != nullptr && (!each.lost || may_forget)) wake = std::min(wake, late_at(each.lost, each.until));
   }
   for (const auto& each : milestones_) wake = std::min(wake, each.until.at());
   if (sweep_period_.count() != 0 && core_.live() > 0) {
@@ -208,21 +238,43 @@ void pool_state::check_milestones(time_point at, todo& list) {
       what = pool_error{pool_errc::shutting_down};
     } else if (core_.live() >= core_.limits().min && core_.idle() + core_.lent() >= std::max(core_.limits().min, core_.limits().min_idle)) {
       what.emplace();
-    } else if (core_.is_down()) {
+    } else if (core_.is_down(at)) {
       what = explain(pool_errc::backend_down, pool_wait_cause::backend, 0ns, at);
     }
     if (!what && each.until.passed(at)) what = explain(pool_errc::timed_out, core_.cause(), 0ns, at);
-    if (what) list.milestones.emplace_back(std::move(each.handler), std::move(*what));
+    if (what) list.milestones.emplace_back(std::move(each), std::move(*what));
     return what.has_value();
   });
 }
 
-void pool_state::add_milestone(bool drained, std::chrono::nanoseconds timeout, pool_milestone_handler handler) {
+void pool_state::start_milestone(bool drained, std::chrono::nanoseconds timeout, pool_milestone_handler handler) {
+  namespace asio = boost::asio;
+  const auto executor = asio::get_associated_executor(handler, asio::any_completion_executor{executor_});
+  const auto work = asio::prefer(executor, asio::execution::outstanding_work.tracked);
+  auto tell = [work, fallback = executor_, waiting = std::make_shared<pool_milestone_handler>(std::move(handler))](result<void, pool_error> what) {
+    auto call = [called = std::move(*waiting), what = std::move(what)]() mutable { std::move(called)(std::move(what)); };
+    // By way of ours, as the erased executor cannot be posted to, and this may be inside the initiating function.
+    asio::post(fallback, [work, call = std::move(call)]() mutable { asio::dispatch(work, std::move(call)); });
+  };
+  add_milestone({drained, deadline::after(now(), timeout), std::move(tell)});
+}
+
+result<void, pool_error> pool_state::await_milestone(bool drained, std::chrono::nanoseconds timeout) {
+  const auto until = deadline::after(now(), timeout);
+  auto told = std::make_shared<std::promise<result<void, pool_error>>>();
+  auto answer = told->get_future();
+  add_milestone({drained, until, [told](result<void, pool_error> what) { told->set_value(std::move(what)); }});
+  // The timer may be on this very thread. Under a clock that is not the system's, its owner calls `tick`.
+  if (own_time_ && !until.is_never() && answer.wait_until(until.at()) != std::future_status::ready) tick();
+  return answer.get();
+}
+
+void pool_state::add_milestone(milestone added) {
   lock held{mutex_};
   const auto at = now();
   pool_core::actions decided;
-  milestones_.push_back({drained, deadline::after(at, timeout), std::move(handler)});
-  if (drained && !core_.is_draining()) {
+  milestones_.push_back(std::move(added));
+  if (milestones_.back().drained && !core_.is_draining()) {
     core_.drain(at, decided);
     raise_gate();
     collect_parked(at, decided);
@@ -237,7 +289,10 @@ result<void, std::string> pool_state::resize(std::size_t min, std::size_t max) {
   wanted.max = max;
   wanted.min_idle = std::min(wanted.min_idle, max);
   if (const auto valid = validate(wanted); !valid) return valid.error();
-  config_ = std::move(wanted);
+  // Nothing else of it: name and log sink are read without the lock.
+  config_.min = wanted.min;
+  config_.max = wanted.max;
+  config_.min_idle = wanted.min_idle;
   auto limits = core_.limits();
   limits.min = min;
   limits.max = max;
@@ -268,10 +323,20 @@ void pool_state::abandon() {
   raise_gate();
   collect_parked(at, decided);
   if (core_.live() + core_.closing() > 0) self_ = shared_from_this();
-  // The executor may end with the handle.
+  // Its executor may end with the handle.
   timer_.reset();
-  executor_ = boost::asio::system_executor{};
+  todo last;
+  end_milestones(last, at);
   carry_out(held, decided, at);
+  carry_out_unlocked(last);
+}
+
+/// Nobody will look at them again.
+void pool_state::end_milestones(todo& list, time_point at) {
+  for (auto& each : std::exchange(milestones_, {})) {
+    if (each.drained && core_.total() == 0) list.milestones.emplace_back(std::move(each), result<void, pool_error>{});
+    else list.milestones.emplace_back(std::move(each), explain(pool_errc::shutting_down, core_.cause(), 0ns, at));
+  }
 }
 
 // ---- Telling -----------------------------------------------------------------------------------------------------------------------
@@ -291,6 +356,10 @@ bool pool_state::note_failure(error_code reason, std::string text) {
   return !std::exchange(told_down_, true);
 }
 
+void pool_state::note_down(todo& list, const std::string& why) {
+  list.notes.push_back({log_level::warning, "opening failed", {{"reason", why}}});
+}
+
 void pool_state::count_refusal(pool_errc why, pool_wait_cause cause) {
   ++refused_[static_cast<std::size_t>(why)];
   if (why == pool_errc::timed_out) ++timeouts_[static_cast<std::size_t>(cause)];
@@ -304,7 +373,10 @@ pool_error pool_state::refusal(pool_errc why, time_point at) {
 }
 
 pool_error pool_state::timed_out(pool_wait_cause cause, std::chrono::nanoseconds waited, time_point at) {
-  const auto leaks = [&](const pool_slot& slot) { return slot.is_lent() && lent_for(slot) >= config_.leak_after; };
+  const auto leaks = [&](const pool_slot& slot) {
+    const auto since = slot.lent_at.load(std::memory_order_relaxed);
+    return since != pool_slot::not_lent && ticks_.between(since, ticks_.now()) >= config_.leak_after;
+  };
   if (cause == pool_wait_cause::queue && config_.leak_after.count() != 0 && std::ranges::any_of(slots_, leaks)) cause = pool_wait_cause::leak;
   count_refusal(pool_errc::timed_out, cause);
   return explain(pool_errc::timed_out, cause, waited, at);
@@ -317,9 +389,10 @@ pool_error pool_state::explain(pool_errc why, pool_wait_cause cause, std::chrono
   more.lent = core_.lent();
   more.open = core_.live();
   more.opening = core_.opening();
+  more.lost = core_.lost();
   more.most = core_.limits().max;
   more.waiting = core_.waiting();
-  if (core_.is_down()) {
+  if (core_.is_down(at)) {
     more.reason = down_reason_;
     more.reason_text = down_text_;
     more.next_try = std::max<std::chrono::nanoseconds>(*core_.next_try() - at, 0ns);
@@ -382,7 +455,8 @@ pool_stats pool_state::counts(std::vector<const pool_slot*>& slots) {
   stats.waiting = core_.waiting();
   stats.min = core_.limits().min;
   stats.max = core_.limits().max;
-  stats.down = core_.is_down();
+  stats.down = core_.is_down(now());
+  stats.lost = core_.lost();
   stats.opened = opened_;
   stats.open_failures = open_failures_;
   stats.closed = closed_;

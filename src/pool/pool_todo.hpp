@@ -13,10 +13,11 @@ class pool_state::async_caller final : public queued_caller {
   async_caller(pool_state& owner, const acquire_options& asked) noexcept : queued_caller{asked}, owner_{owner} {}
 
   void answer(pool_slot* slot, pool_error why) noexcept override {
-    const auto told = std::move(waiter);
+    auto told = std::move(waiter);
     owner_.recycle(std::unique_ptr<async_caller>{this});
-    if (slot != nullptr) told->granted(*slot);
-    else told->refused(std::move(why));
+    auto& named = *told;
+    if (slot != nullptr) named.granted(std::move(told), *slot);
+    else named.refused(std::move(told), std::move(why));
   }
 
   std::shared_ptr<async_waiter> waiter;
@@ -35,10 +36,10 @@ struct pool_state::todo {
   few<std::pair<queued_caller*, pool_slot*>> grants;
   std::vector<std::pair<queued_caller*, pool_error>> refusals;
   few<std::pair<std::uint64_t, deadline>> opens;
-  few<std::pair<pool_slot*, deadline>> pings;
+  few<ping> pings;
   few<pool_slot*> closes;
   std::vector<note> notes;
-  std::vector<std::pair<pool_milestone_handler, result<void, pool_error>>> milestones;
+  std::vector<std::pair<milestone, result<void, pool_error>>> milestones;
 };
 
 }  // namespace spillway::detail

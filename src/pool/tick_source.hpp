@@ -43,7 +43,7 @@ class tick_source {
   }
 
  private:
-  /// Zero if the counter cannot be used. Measured once, for a millisecond; off by less than one in ten thousand.
+  /// Zero if the counter cannot be used. Measured once, for a millisecond; off by less than one in two thousand.
   static double counter_ns_per_tick();
 
   const clock_source& clock_;

@@ -7,6 +7,7 @@
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
+#include <boost/asio/strand.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/use_future.hpp>
 
@@ -75,7 +76,7 @@ TEST_CASE("pool_async.waits_in_one_queue_with_those_who_block") {
   fake.context.poll();
   CHECK(first.calls == 1);
   CHECK(second.calls == 0);
-  CHECK(blocked.wait_for(0s) != std::future_status::ready);
+  CHECK(fake.pool->stats().waiting == 2);
   first.what.reset();
   auto got = blocked.get();
   fake.context.restart();
@@ -227,16 +228,56 @@ TEST_CASE("pool_async.destroying_the_pool_refuses_those_who_wait") {
   CHECK(waiting.what->error() == pool_errc::shutting_down);
 }
 
+TEST_CASE("pool_async.a_pool_with_its_own_thread_tells_everybody_when_it_is_destroyed") {
+  auto connector = std::make_shared<testing::fake_connector>();
+  connector->answer_at_once();
+  auto own = std::make_unique<pool<testing::fake_resource>>(at_most(1), connector);
+  auto held = own->acquire(1min).value();
+  auto waiting = own->async_acquire({1min}, asio::use_future);
+  auto drained = own->async_drain(1min, asio::use_future);
+  own.reset();
+  CHECK(waiting.get().error() == pool_errc::shutting_down);
+  CHECK(drained.get().error() == pool_errc::shutting_down);
+  held.release();
+  CHECK(connector->open_count() == 0);
+}
+
+TEST_CASE("pool_async.milestones_are_told_on_the_strand_of_who_asked_and_never_inside_the_call") {
+  fake_pool fake;
+  auto strand = asio::make_strand(fake.context.get_executor());
+  bool told{false};
+  bool inside{true};
+  fake.pool->async_warm_up(1min, asio::bind_executor(strand, [&](const result<void, pool_error>& what) {
+                             told = what.has_value() && strand.running_in_this_thread() && !inside;
+                           }));
+  inside = false;
+  fake.context.poll();
+  CHECK(told);
+}
+
+TEST_CASE("pool_async.a_blocking_warm_up_ends_in_time_though_nobody_runs_the_executor") {
+  asio::io_context nobody_runs_it;
+  auto config = at_most(2);
+  config.min = 1;
+  pool<testing::fake_resource> idle{config, std::make_shared<testing::fake_connector>(), nobody_runs_it.get_executor()};
+  CHECK(idle.warm_up_for(1ms).error() == pool_errc::timed_out);
+}
+
 TEST_CASE("pool_async.warm_up_and_drain_can_be_awaited") {
   auto config = at_most(4);
   config.min = 2;
   fake_pool fake{config};
   auto warm = fake.pool->async_warm_up(1min, asio::use_future);
   fake.connector->succeed();
+  fake.context.poll();
   CHECK(warm.wait_for(0s) != std::future_status::ready);
   fake.connector->succeed();
+  fake.context.restart();
+  fake.context.poll();
   CHECK(warm.get().has_value());
   auto drained = fake.pool->async_drain(1min, asio::use_future);
+  fake.context.restart();
+  fake.context.poll();
   CHECK(drained.get().has_value());
   CHECK(fake.connector->open_count() == 0);
 }

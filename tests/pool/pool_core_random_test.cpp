@@ -42,7 +42,7 @@ class model {
     node.until = until;
     node.critical = critical;
     const auto live = idle_.size() + lent_.size() + pinging_.size();
-    const bool down = core_.is_down();
+    const bool down = core_.is_down(now_);
     const auto joined = core_.join(node, now_, out_);
     if (joined) {
       (critical ? critical_ : normal_).push_back(&node);
@@ -125,6 +125,14 @@ class model {
     apply();
     for (const auto* node : normal_) REQUIRE_FALSE(node->until.passed(now_));
     for (const auto* node : critical_) REQUIRE_FALSE(node->until.passed(now_));
+    // Or its timer would never rest.
+    if (const auto wake = core_.next_wake(now_)) REQUIRE(*wake > now_);
+  }
+  void forget() {
+    if (lost_ == 0) return;
+    --lost_;
+    core_.open_forgotten(now_, out_);
+    apply();
   }
   void invalidate() {
     core_.invalidate(now_, out_);
@@ -220,10 +228,10 @@ class model {
     REQUIRE(opening_ <= limits_.max_connecting);
     if (core_.waiting() > 0) {
       REQUIRE(idle_.empty());
-      // Somebody will serve them, or a time is set for the next try.
-      REQUIRE((total > 0 || core_.next_wake(now_).has_value()));
+      // Somebody will serve them, or makes room for that, or a time is set for the next try.
+      REQUIRE((opening_ + pinging_.size() + lent_.size() + closing_.size() + lost_ > 0 || core_.next_wake(now_).has_value()));
     }
-    if (opening_ > last_opening_) REQUIRE(total <= limits_.max + limits_.overflow);
+    if (opening_ > last_opening_) REQUIRE(total <= limits_.max + (critical_.empty() ? 0 : limits_.overflow));
     last_opening_ = opening_;
   }
 
@@ -262,6 +270,7 @@ pool_limits random_limits(std::mt19937_64& random) {
   limits.ping_after_idle = random() % 2 == 0 ? 0ms : 10ms;
   limits.keepalive = random() % 2 == 0 ? 0ms : 15ms;
   limits.overdue_grace = 10ms;
+  limits.failure_is_fresh = 50ms;
   return limits;
 }
 
@@ -293,6 +302,7 @@ TEST_CASE("pool_core.agrees_with_a_plain_model_in_any_order_of_events") {
             case 0: pool.invalidate(); break;
             case 1: pool.change(1 + random() % 5, random() % 3); break;
             case 2: case 3: pool.missed(); break;
+            case 4: pool.forget(); break;
             default: break;
           }
           break;

@@ -63,6 +63,7 @@ struct pool_under_test {
 pool_limits limits_of(std::size_t max) {
   pool_limits limits;
   limits.max = max;
+  limits.failure_is_fresh = 1s;
   return limits;
 }
 
@@ -369,8 +370,65 @@ TEST_CASE("pool_core.while_the_backend_is_down_one_opening_is_tried_at_a_time") 
   CHECK(pool.core.join(asking, at(32ms), pool.out).error() == pool_errc::backend_down);
   CHECK(pool.core.opening() == 1);
   (void)pool.open(33ms);
-  CHECK_FALSE(pool.core.is_down());
+  CHECK_FALSE(pool.core.is_down(at(33ms)));
   CHECK(pool.take(33ms).has_value());
+}
+
+TEST_CASE("pool_core.a_failure_of_long_ago_refuses_nobody") {
+  pool_under_test pool{limits_of(10)};
+  (void)pool.join();
+  pool.core.open_failed(at(10ms), at(30ms), false, pool.out);
+  CHECK(pool.core.is_down(at(1'009ms)));
+  CHECK_FALSE(pool.core.is_down(at(1'010ms)));
+  auto& waiting = pool.join(6h);  // begins a try, and waits for it
+  CHECK(pool.out.open == 1);
+  pool.out.clear();
+  pool.core.open_failed(at(6h), at(6h + 20ms), false, pool.out);
+  REQUIRE(pool.out.refusals.size() == 1);
+  CHECK(pool.out.refusals[0].waiter == &waiting);
+  CHECK(pool.out.refusals[0].why == pool_errc::backend_down);
+}
+
+TEST_CASE("pool_core.no_time_is_set_for_what_cannot_be_done") {
+  auto limits = limits_of(1);
+  limits.min = 1;
+  SUBCASE("draining while the backend is down") {
+    pool_under_test pool{limits};
+    pool.tick(0ms);
+    pool.core.open_failed(at(10ms), at(30ms), false, pool.out);
+    pool.core.missed(at(11ms), pool.out);
+    pool.core.drain(at(12ms), pool.out);
+    CHECK_FALSE(pool.core.next_wake(at(12ms)));
+  }
+  SUBCASE("an opening hangs in the only place") {
+    pool_under_test pool{limits};
+    pool.tick(0ms);
+    pool.out.clear();
+    pool.core.open_lost(at(100ms), at(120ms), pool.out);
+    CHECK_FALSE(pool.core.next_wake(at(100ms)));
+    pool.core.open_forgotten(at(200ms), pool.out);
+    CHECK(pool.out.open == 1);
+  }
+  SUBCASE("the budget gives no leave while the backend is down") {
+    pool_under_test pool{limits};
+    pool.tick(0ms);
+    pool.core.open_failed(at(10ms), at(30ms), false, pool.out);
+    pool.tick(30ms);
+    REQUIRE(pool.out.open == 1);
+    pool.core.open_deferred(at(30ms), 1, at(130ms));
+    CHECK(pool.core.next_wake(at(30ms)) == at(130ms));
+  }
+}
+
+TEST_CASE("pool_core.callers_who_do_not_wait_make_it_grow_too") {
+  pool_under_test pool{limits_of(3)};
+  (void)pool.open_idle();
+  REQUIRE(pool.take());
+  pool.out.clear();
+  pool.core.missed(at(0ms), pool.out);
+  CHECK(pool.out.open == 1);
+  pool.core.missed(at(0ms), pool.out);
+  CHECK(pool.core.opening() == 1);  // one at a time
 }
 
 TEST_CASE("pool_core.nobody_asks_nobody_tries") {

@@ -114,6 +114,7 @@ TEST_CASE("pool_upkeep.an_opening_that_hangs_holds_up_nobody_else_and_counts_unt
   CHECK_FALSE(fake.pool->try_acquire().has_value());
   CHECK(fake.connector->pending_opens() == 1);
   fake.advance(1s);
+  CHECK(fake.logged("opening failed pool=pool reason=no answer in time"));
   CHECK(fake.pool->acquire(1s).error() == pool_errc::backend_down);
   CHECK(fake.pool->acquire(1s).error().reason() == boost::system::errc::timed_out);
   fake.advance(200ms);
@@ -122,6 +123,43 @@ TEST_CASE("pool_upkeep.an_opening_that_hangs_holds_up_nobody_else_and_counts_unt
   fake.connector->succeed();
   CHECK(fake.pool->stats().idle == 2);
   CHECK(fake.connector->most_at_once() == 2);
+}
+
+TEST_CASE("pool_upkeep.openings_that_hang_for_good_do_not_take_every_place") {
+  auto config = at_most(1);
+  config.connect_timeout = 1s;
+  fake_pool fake{config};
+  CHECK_FALSE(fake.pool->try_acquire().has_value());
+  fake.advance(1s);
+  CHECK(fake.pool->acquire(1s).error().what().find("1 hang") != std::string::npos);
+  CHECK(fake.pool->stats().lost == 1);
+  fake.advance(1s);
+  CHECK(fake.pool->stats().lost == 0);
+  CHECK(fake.connector->pending_opens() == 2);  // a new one, in its place
+  fake.connector->succeed();                    // the first, after all
+  CHECK(fake.connector->open_count() == 0);
+  fake.connector->succeed();
+  CHECK(fake.pool->try_acquire().has_value());
+}
+
+TEST_CASE("pool_upkeep.a_ping_that_hangs_for_good_does_not_take_its_place_either") {
+  auto config = at_most(1);
+  config.ping_after_idle = 10s;
+  config.connect_timeout = 1s;
+  fake_pool fake{config};
+  fake.connector->answer_at_once();
+  { const auto lease = fake.pool->acquire(1s); }
+  fake.connector->answer_at_once(false);
+  fake.clock.advance(10s);
+  CHECK_FALSE(fake.pool->try_acquire().has_value());
+  fake.advance(1s);
+  fake.advance(1s);
+  CHECK(fake.pool->stats().closing == 0);
+  fake.connector->answer_at_once();
+  CHECK_FALSE(fake.pool->try_acquire().has_value());
+  CHECK((*fake.pool->acquire(1s))->number == 2);
+  CHECK(fake.connector->answer_ping(true));  // only now its resource can be closed
+  CHECK(fake.connector->open_count() == 1);
 }
 
 TEST_CASE("pool_upkeep.a_ping_that_hangs_keeps_its_resource_from_everyone_until_it_ends") {

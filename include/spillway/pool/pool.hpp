@@ -81,7 +81,8 @@ class SPILLWAY_EXPORT pool_base {
   /// Refuses new callers and all who wait, closes what is idle and, as it comes back, what is lent; until nothing is open. Safe to call again.
   /// Errors: timed_out, with those who still have something in `holders`.
   result<void, pool_error> drain_for(std::chrono::nanoseconds timeout);
-  /// As the two above, with the signature `void(result<void, pool_error>)`. Not cancellable: the timeout bounds them.
+  /// As the two above, with the signature `void(result<void, pool_error>)`. Posted to the handler's executor, without one to the pool's. Not
+  /// cancellable: the timeout bounds them.
   template <class Token>
   auto async_warm_up(std::chrono::nanoseconds timeout, Token&& token) {
     return async_milestone(false, timeout, token);
@@ -139,9 +140,10 @@ class lease_waiter;
 /// first in the queue gets whatever comes first.
 ///
 /// Threads:      every member may be called from any thread, but the destructor from none that runs the pool's own executor.
-/// Lifetime:     destroying the pool refuses those who wait and closes what is idle. Leases may outlive it. `executor` must live until
-///               the pool is destroyed, the connector until the last lease is gone (it is shared).
-/// Errors:       the constructor throws std::invalid_argument (see `validate`). Refusals say why, see pool_error.
+/// Lifetime:     destroying the pool refuses those who wait and closes what is idle. Leases may outlive it. `executor` must live until the pool
+///               is destroyed and handlers that have no executor of their own were called; the connector is shared.
+/// Errors:       the constructor throws std::invalid_argument (see `validate`). Refusals say why, see pool_error. Who asks while he has a lease
+///               waits for himself if all others do the same: keep `max` above (threads x (leases at a time - 1)), or ask once.
 /// Time:         one deadline a call.
 /// Cancellation: `async_acquire` honours all types, in the queue; what was granted meanwhile goes to the next in the queue.
 /// Cost:         without contention two atomic operations on a cache line of the thread's own and two readings of the clock, no lock and no
@@ -155,7 +157,7 @@ class pool : public pool_base {
       : pool_base{config, erase(std::move(connector)), executor} {}
   pool(const pool_config& config, std::shared_ptr<blocking_connector<Resource>> connector, const boost::asio::any_io_executor& executor)
       : pool_base{config, erase(threaded(std::move(connector))), executor} {}
-  /// With a thread of its own, for its timer.
+  /// With a thread of its own, for its timer. Handlers without an executor are then called on Asio's system executor.
   pool(const pool_config& config, std::shared_ptr<pool_connector<Resource>> connector) : pool_base{config, erase(std::move(connector))} {}
   pool(const pool_config& config, std::shared_ptr<blocking_connector<Resource>> connector)
       : pool_base{config, erase(threaded(std::move(connector)))} {}
@@ -228,8 +230,8 @@ class lease_waiter final : public async_waiter {
   lease_waiter(Handler handler, const boost::asio::any_io_executor& fallback)
       : handler_{std::move(handler)}, fallback_{fallback}, work_{tracked(boost::asio::get_associated_executor(handler_, fallback))} {}
 
-  void granted(pool_slot& slot) override { finish(outcome{pool_lease<Resource>{slot}}); }
-  void refused(pool_error why) override { finish(outcome{std::move(why)}); }
+  void granted(std::shared_ptr<async_waiter> self, pool_slot& slot) override { finish(std::move(self), outcome{pool_lease<Resource>{slot}}); }
+  void refused(std::shared_ptr<async_waiter> self, pool_error why) override { finish(std::move(self), outcome{std::move(why)}); }
 
  private:
   /// The handler's executor, kept from running dry.
@@ -250,9 +252,12 @@ class lease_waiter final : public async_waiter {
     };
     boost::asio::post(executor, boost::asio::bind_allocator(allocator, std::move(call)));
   }
-  void finish(outcome what) {
+  void finish(std::shared_ptr<async_waiter> self, outcome what) {
     const auto work = std::move(work_);  // until the call is posted
-    complete(std::move(handler_), fallback_, std::move(what));
+    const auto fallback = std::move(fallback_);
+    auto handler = std::move(handler_);
+    self.reset();
+    complete(std::move(handler), fallback, std::move(what));
   }
 
   Handler handler_;

@@ -83,6 +83,7 @@ class SPILLWAY_EXPORT pool_error {
     pool_wait_cause cause{pool_wait_cause::none};
     std::chrono::nanoseconds waited{};
     std::size_t lent{0}, open{0}, opening{0}, most{0}, waiting{0};
+    std::size_t lost{0};         ///< Openings that passed their deadline and have not ended.
     error_code reason;           ///< Of the last failed opening.
     std::string reason_text;
     std::chrono::nanoseconds next_try{};  ///< From now until opening is tried again; meaningful with `backend_down`.

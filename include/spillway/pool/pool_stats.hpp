@@ -20,12 +20,13 @@ struct pool_stats {
   std::size_t lent{0};
   std::size_t idle{0};
   std::size_t opening{0};
+  std::size_t lost{0};     ///< Openings that passed their deadline and have not ended; they count below `max` for as long again.
   std::size_t closing{0};
   std::size_t pinging{0};
   std::size_t waiting{0};
   std::size_t min{0};
   std::size_t max{0};
-  bool down{false};  ///< The last opening failed.
+  bool down{false};  ///< The last opening failed, not long ago.
 
   std::uint64_t opened{0};
   std::uint64_t open_failures{0};

@@ -47,7 +47,7 @@ class SPILLWAY_EXPORT open_ticket {
 /// A ping under way; as open_ticket.
 class SPILLWAY_EXPORT ping_ticket {
  public:
-  ping_ticket(std::shared_ptr<pool_state> state, pool_slot& slot, deadline until) noexcept;
+  ping_ticket(std::shared_ptr<pool_state> state, std::uint64_t ping, deadline until) noexcept;
   ping_ticket(ping_ticket&&) noexcept = default;
   ping_ticket& operator=(ping_ticket&&) = delete;
   ~ping_ticket();
@@ -57,7 +57,7 @@ class SPILLWAY_EXPORT ping_ticket {
 
  private:
   std::shared_ptr<pool_state> state_;
-  pool_slot* slot_;
+  std::uint64_t ping_;
   deadline until_;
 };
 
@@ -72,12 +72,13 @@ class SPILLWAY_EXPORT erased_connector {
   virtual void close(void* resource) noexcept = 0;
 };
 
-/// Someone in the queue who does not block. Exactly one of the two is called, once, without the pool's lock.
+/// Someone in the queue who does not block. Exactly one of the two is called, once, without the pool's lock, with the only share of itself: its
+/// memory must be free before the handler runs.
 class SPILLWAY_EXPORT async_waiter {
  public:
   virtual ~async_waiter();
-  virtual void granted(pool_slot& slot) = 0;
-  virtual void refused(pool_error why) = 0;
+  virtual void granted(std::shared_ptr<async_waiter> self, pool_slot& slot) = 0;
+  virtual void refused(std::shared_ptr<async_waiter> self, pool_error why) = 0;
 };
 
 using pool_milestone_handler = boost::asio::any_completion_handler<void(result<void, pool_error>)>;
