@@ -23,6 +23,9 @@ class checker {
       refuse(fmt::format("{} is {} ms; it must be in [{} ms, {} ms]", field, value.count(), least.count(), most.count()));
     }
   }
+  void up_to_max(std::string_view field, std::size_t value, std::size_t max) {
+    if (value > max) refuse(fmt::format("{} is {}; it must be in [0, max], and max is {}", field, value, max));
+  }
   void zero_or_in(std::string_view field, std::chrono::milliseconds value, std::chrono::milliseconds least, std::chrono::milliseconds most) {
     if (value.count() != 0 && (value < least || value > most)) {
       refuse(fmt::format("{} is {} ms; it must be 0 (never) or in [{} ms, {} ms]", field, value.count(), least.count(), most.count()));
@@ -45,8 +48,8 @@ result<void, std::string> validate(const pool_config& c) {
   checker check;
   check.in<std::size_t>("name length", c.name.size(), 1, 64);
   check.in<std::size_t>("max", c.max, 1, 10'000);
-  check.in<std::size_t>("min", c.min, 0, c.max);
-  check.in<std::size_t>("min_idle", c.min_idle, 0, c.max);
+  check.up_to_max("min", c.min, c.max);
+  check.up_to_max("min_idle", c.min_idle, c.max);
   check.in<std::size_t>("overflow", c.overflow, 0, 1'000);
   check.in<std::size_t>("max_waiters", c.max_waiters, 0, 1'000'000);
   check.in("acquire_timeout", c.acquire_timeout, 1ms, day);

@@ -65,7 +65,7 @@ std::string pool_error::what() const {
   if (!details_) return text;
   const auto& more = *details_;
   if (more.waited.count() > 0) text += fmt::format(" after {:.1f} ms", milliseconds(more.waited));
-  text += fmt::format(" (cause: {}): {} lent of at most {}, {} open, {} being opened, {} waiting", to_string(more.cause), more.lent, more.most, more.open,
+  text += fmt::format(" (cause: {}): {} lent of at most {}, {} open, {} being opened, {} others waiting", to_string(more.cause), more.lent, more.most, more.open,
                       more.opening, more.waiting);
   if (more.lost > 0) text += fmt::format(", {} hang", more.lost);
   if (more.reason.failed()) {

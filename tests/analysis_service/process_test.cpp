@@ -10,7 +10,10 @@
 
 #include <atomic>
 #include <csignal>
+#include <cstdlib>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <latch>
 #include <string>
 #include <thread>
@@ -101,6 +104,27 @@ TEST_CASE("analysis_service_process.sigterm_under_load_loses_no_request") {
   CHECK(server.child().wait() == 0);
   CHECK(lost == 0);
   CHECK(answered >= 8 * 50);
+}
+
+TEST_CASE("analysis_service_process.its_metrics_pass_promtool") {
+  const temp_dir dir;
+  fs::create_directories(dir.path() / "root");
+  const server_process server{dir};
+  http_client client{server.port()};
+  REQUIRE(client.request("GET", "/readyz").has_value());
+  const auto metrics = client.request("GET", "/metrics");
+  REQUIRE(metrics->status == 200);
+  for (const auto* name : {"spillway_pool_resources", "db_client_connections", "http_server_request_duration_seconds"}) {
+    CAPTURE(name);
+    CHECK(metrics->body.find(name) != std::string::npos);
+  }
+  const auto file = dir.write("metrics.txt", metrics->body);
+  const auto said = (dir.path() / "said.txt").string();
+  const int status = std::system(("promtool check metrics < " + file + " > " + said + " 2>&1").c_str());
+  std::ifstream in{said};
+  const std::string words{std::istreambuf_iterator<char>{in}, {}};
+  CHECK(words == "");
+  CHECK(status == 0);
 }
 
 TEST_CASE("analysis_service_process.an_analysis_survives_kill_9_of_the_server") {

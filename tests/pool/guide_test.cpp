@@ -1,23 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 // The code of docs/guide/pool.md.
-#include <spillway/pool/pool.hpp>
 #include <spillway/testing/fake_connector.hpp>
 #include <spillway/testing/manual_clock.hpp>
+// [includes]
+#include <spillway/pool/pool.hpp>
 
 #include <boost/asio/awaitable.hpp>
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/io_context.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <boost/asio/use_future.hpp>
-
-#include <doctest/doctest.h>
-
-#include <string>
-#include <thread>
 
 using namespace spillway;
 using namespace std::chrono_literals;
 namespace asio = boost::asio;
+// [includes]
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/use_future.hpp>
+
+#include <doctest/doctest.h>
+
+#include <cerrno>
+#include <string>
+#include <thread>
 
 namespace {
 
@@ -25,10 +28,16 @@ struct connection {
   explicit connection(std::string to) : host{std::move(to)} {}
   [[nodiscard]] std::string ask(const std::string& what) const { return host + " says " + what; }
   [[nodiscard]] bool looks_open() const noexcept { return true; }
+  void say_goodbye() noexcept {}
   std::string host;
 };
 
-result<connection, open_failure> connect(const std::string& host, deadline) { return connection{host}; }
+result<connection, open_failure> connect(const std::string& host, deadline) {
+  // [failure]
+  if (host.empty()) return open_failure{error_code{ECONNREFUSED, boost::system::system_category()}, "no host given"};
+  // [failure]
+  return connection{host};
+}
 
 // [connector]
 class my_connector final : public blocking_connector<connection> {
@@ -38,6 +47,7 @@ class my_connector final : public blocking_connector<connection> {
   result<connection, open_failure> open(deadline until) override { return connect(host_, until); }  // may block until `until`
   bool is_reusable(connection& idle) noexcept override { return idle.looks_open(); }               // a look, no round trip
   bool ping(connection& idle, deadline) override { return !idle.ask("ping").empty(); }              // a round trip
+  void close(connection& ended) noexcept override { ended.say_goodbye(); }                          // its destructor runs after this
 
  private:
   std::string host_;

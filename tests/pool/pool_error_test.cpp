@@ -36,7 +36,7 @@ TEST_CASE("pool_error.says_everything_in_one_line") {
   more.holders = {{here, "nightly", 93'200ms}, {here, "", 1ms}};
   const pool_error error{pool_errc::timed_out, more};
   const auto place = "pool_error_test.cpp:" + std::to_string(here.line());
-  CHECK(error.what() == "nothing became free in time after 500.0 ms (cause: leak): 10 lent of at most 10, 10 open, 0 being opened, 3 waiting; lent longest: " +
+  CHECK(error.what() == "nothing became free in time after 500.0 ms (cause: leak): 10 lent of at most 10, 10 open, 0 being opened, 3 others waiting; lent longest: " +
                             place + " \"nightly\" for 93.200 s, " + place + " for 0.001 s");
 }
 

@@ -203,7 +203,7 @@ TEST_CASE("pool_upkeep.resizes_at_run_time") {
   }
   CHECK(fake.pool->resize(0, 1).has_value());
   CHECK(fake.connector->open_count() == 1);
-  CHECK(fake.pool->resize(2, 1).error() == "pool_config.min is 2; it must be in [0, 1]");
+  CHECK(fake.pool->resize(2, 1).error() == "pool_config.min is 2; it must be in [0, max], and max is 1");
   CHECK(fake.pool->stats().max == 1);
   CHECK(fake.pool->resize(2, 5).has_value());
   CHECK(fake.connector->open_count() == 2);

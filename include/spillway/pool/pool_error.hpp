@@ -71,7 +71,8 @@ struct pool_holder {
 /// A refusal, and the state of the pool at that moment.
 ///
 ///     if (!lease) log(lease.error().what());
-///     // timed_out after 500 ms behind 3 others (queue): 10 of 10 lent; longest: report.cpp:41 "nightly" for 93.2 s, ...
+///     // nothing became free in time after 500.0 ms (cause: leak): 10 lent of at most 10, 10 open, 0 being opened, 3 others waiting; lent longest:
+///     // report.cpp:41 "nightly" for 93.200 s, ...
 ///
 /// Threads: a value; copies share the details.
 /// Cost:    `exhausted` and `queue_full` carry nothing and allocate nothing.
