@@ -23,8 +23,6 @@ struct alignas(cache_line_bytes) pool_slot {
 
   static constexpr tick_source::ticks not_lent{std::numeric_limits<tick_source::ticks>::min()};
 
-  [[nodiscard]] bool is_lent() const noexcept { return lent_at.load(std::memory_order_relaxed) != not_lent; }
-
   void count_unwaited() noexcept { add(unwaited, std::uint64_t{1}); }
   void count_loan(std::chrono::nanoseconds held) noexcept {
     add(holds[latency_histogram::bucket_of(held)], std::uint64_t{1});

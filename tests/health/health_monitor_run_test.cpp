@@ -156,7 +156,8 @@ TEST_CASE("health_monitor.with_too_few_threads_checks_take_turns") {
       return runs[0] + runs[1] + runs[2] >= all;
     });
   }
-  for (const auto& count : runs) CHECK(count >= 9);
+  // Not exactly ten each: whether the thread is free again when the next poll comes is up to the scheduler.
+  for (const auto& count : runs) CHECK(count.load() >= 5);
 }
 
 TEST_CASE("health_monitor.the_destructor_leaves_a_hung_check_behind_and_names_it") {
