@@ -2,6 +2,7 @@
 #include <spillway/db/database.hpp>
 
 #include "database_state.hpp"
+#include "query_operation.hpp"
 
 #include <thread>
 #include <utility>
@@ -13,6 +14,10 @@ namespace detail {
 void start_operation(const std::shared_ptr<database_state>& state, session_kind kind, bool again, std::shared_ptr<session_operation> operation,
                      const session_options& options) {
   state->start(kind, again, std::move(operation), options);
+}
+
+void start_query(const std::shared_ptr<database_state>& state, sql_query query, const session_options& options, query_handler handler) {
+  state->start_query(std::make_shared<query_operation>(std::move(query), std::move(handler)), options);
 }
 
 result<database, db_error> open_database(const database_config& config, std::shared_ptr<session_source> source) {
@@ -61,9 +66,7 @@ db_error database::run_again(detail::session_kind kind, detail::session_task& ta
   return std::move(end.failure);
 }
 
-result<row_set, db_error> database::query(std::string_view sql, const sql_parameters& parameters, const session_options& options) {
-  return state_->query(sql, parameters.values(), options);
-}
+result<row_set, db_error> database::query(const sql_query& query, const session_options& options) { return state_->query(query, options); }
 
 result<void, db_error> database::ping(const session_options& options) { return state_->ping(options); }
 

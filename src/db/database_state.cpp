@@ -2,6 +2,7 @@
 #include "database_state.hpp"
 
 #include "async_session.hpp"
+#include "query_operation.hpp"
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/system_executor.hpp>
@@ -133,11 +134,15 @@ transaction_end database_state::run_again(session_kind kind, session_task& task,
   }
 }
 
-result<row_set, db_error> database_state::query(std::string_view sql, std::span<const sql_value> parameters, const session_options& options) {
-  const auto ask = [&](read_session& session) { return session.query(sql, sql_parameters{parameters}); };
+result<row_set, db_error> database_state::query(const sql_query& query, const session_options& options) {
+  const auto ask = [&](read_session& session) { return session.query(query.sql(), sql_parameters{query.values()}); };
   function_task<read_session, decltype(ask)&> task{ask};
   auto end = run(session_kind::read, task, options, true);
   return std::move(task).outcome(std::move(end.failure));
+}
+
+void database_state::start_query(std::shared_ptr<query_operation> operation, const session_options& options) {
+  if (!source_->async_query(operation, options, deadline_of(options))) start(session_kind::read, false, std::move(operation), options);
 }
 
 result<session_lease, db_error> database_state::session_for(session_search& search) {

@@ -30,6 +30,8 @@ struct transaction_end {
   [[nodiscard]] error_code why() const noexcept { return failure.failed() ? failure.code() : returned; }
 };
 
+class query_operation;
+
 /// The body of `database`: transactions on the sessions of a source, and threads for the asynchronous calls.
 ///
 /// Threads:  every member may be called from any thread.
@@ -44,7 +46,8 @@ class database_state {
   /// The same, as often as tx_retry_config allows and the end of it asks for.
   transaction_end run_again(session_kind kind, session_task& task, const session_options& options);
   void start(session_kind kind, bool again, std::shared_ptr<session_operation> operation, const session_options& options);
-  result<row_set, db_error> query(std::string_view sql, std::span<const sql_value> parameters, const session_options& options);
+  result<row_set, db_error> query(const sql_query& query, const session_options& options);
+  void start_query(std::shared_ptr<query_operation> operation, const session_options& options);
   result<void, db_error> ping(const session_options& options);
   result<void, db_error> close();
   [[nodiscard]] database_stats stats() const;

@@ -16,6 +16,7 @@
 
 namespace spillway::detail {
 
+class query_operation;
 struct transaction_end;
 
 /// One call on its way to a session: what it asks for, and what a source that has several places has met with so far.
@@ -77,6 +78,9 @@ class SPILLWAY_EXPORT session_source {
   virtual void wait(const session_step& step) = 0;
   virtual void async_wait(const session_step& step, const boost::asio::any_io_executor& threads,
                           boost::asio::any_completion_handler<void()> handler) = 0;
+
+  /// Takes one statement that reads, to be answered without a thread of its own; false: it is not for this source.
+  virtual bool async_query(const std::shared_ptr<query_operation>&, const session_options&, deadline) { return false; }
 
   /// Refuses whoever asks from now on, and who waits; answers when everything lent has come back. Then `close` ends the engine.
   virtual void drain() = 0;

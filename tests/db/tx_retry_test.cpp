@@ -179,6 +179,11 @@ TEST_CASE("database.query_asks_one_thing_without_a_function") {
   retried_database with;
   int runs{0};
   with.db.write(gives_way(0, runs)).value();
-  CHECK(with.db.query("SELECT x FROM t WHERE x = $1", 1).value().size() == 1);
-  CHECK(with.db.query("DELETE FROM t").error() == db_errc::read_only);
+  const auto one = [] { return sql_query{"SELECT x, $2 FROM t WHERE x = $1", 1, std::string(100, 'y')}; };  // owns its values
+  CHECK(with.db.query(one()).value()[0].get<std::string>(1) == std::string(100, 'y'));
+  CHECK(with.db.async_query(one(), 10s, boost::asio::use_future).get().value().size() == 1);
+  CHECK(with.db.query(sql_query{"DELETE FROM t"}).error() == db_errc::read_only);
+  CHECK(with.db.async_query(sql_query{"DELETE FROM t"}, 10s, boost::asio::use_future).get().error() == db_errc::read_only);
+  with.db.close().value();
+  CHECK(with.db.async_query(one(), 10s, boost::asio::use_future).get().error() == db_errc::shutting_down);
 }

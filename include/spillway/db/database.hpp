@@ -8,9 +8,9 @@
 #include <spillway/db/database_stats.hpp>
 #include <spillway/db/detail/session_task.hpp>
 #include <spillway/db/session.hpp>
+#include <spillway/db/sql_query.hpp>
 #include <spillway/db/tx_options.hpp>
 
-#include <array>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -18,7 +18,6 @@
 #include <memory>
 #include <optional>
 #include <source_location>
-#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -42,6 +41,8 @@ namespace detail {
 /// `again`: the function may run more than once.
 SPILLWAY_EXPORT void start_operation(const std::shared_ptr<database_state>& state, session_kind kind, bool again,
                                      std::shared_ptr<session_operation> operation, const session_options& options);
+using query_handler = boost::asio::any_completion_handler<void(result<row_set, db_error>)>;
+SPILLWAY_EXPORT void start_query(const std::shared_ptr<database_state>& state, sql_query query, const session_options& options, query_handler handler);
 }
 
 /// A database, used through functions: `read` runs one on a session that cannot write, `write` runs one in a transaction that is
@@ -145,13 +146,17 @@ class SPILLWAY_EXPORT database {
     return start<write_session, Token>(detail::session_kind::write, true, std::forward<F>(function), options, token);
   }
 
-  /// The rows of one statement that reads, without a transaction around it: the cheapest way to ask one thing.
-  template <sql_parameter... P>
-  [[nodiscard]] result<row_set, db_error> query(std::string_view sql, const P&... parameters) {
-    const std::array<sql_value, sizeof...(P)> values{sql_value(parameters)...};
-    return query(sql, sql_parameters{std::span<const sql_value>{values}}, session_options{});
+  /// The rows of one statement that reads, without a transaction around it: the cheapest way to ask one thing. `async_query` has the signature
+  /// `void(result<row_set, db_error>)`; where the engine can, many of them share a few connections and none takes a thread.
+  [[nodiscard]] result<row_set, db_error> query(const sql_query& query, const session_options& options = {});
+  template <class Token>
+  auto async_query(sql_query query, const session_options& options, Token&& token) {
+    return boost::asio::async_initiate<Token, void(result<row_set, db_error>)>(
+        [state = state_](auto handler, sql_query asked, const session_options& chosen) {
+          detail::start_query(state, std::move(asked), chosen, std::move(handler));
+        },
+        token, std::move(query), options);
   }
-  [[nodiscard]] result<row_set, db_error> query(std::string_view sql, const sql_parameters& parameters, const session_options& options);
 
   /// Reads something small, to see whether the database answers.
   [[nodiscard]] result<void, db_error> ping(const session_options& options = {});
