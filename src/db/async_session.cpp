@@ -23,6 +23,7 @@ async_session::async_session(database_state& state, session_kind kind, bool agai
       search_{kind, options_, until, true},
       threads_work_{threads},
       handler_work_{operation_->executor(threads)} {
+  control_.transaction = transaction_options{kind, options};
   if (again) attempts_.emplace(state.retry(), state.retry_budget());
   // The handler's own executor is told by the exception itself.
   if (handler_work_.get_executor() == boost::asio::any_completion_executor{threads}) report_ = std::move(report);
@@ -30,6 +31,7 @@ async_session::async_session(database_state& state, session_kind kind, bool agai
 
 void async_session::start() {
   if (auto slot = operation_->cancellation_slot(); slot.is_connected()) {
+    control_.cancellable = true;
     // Weak, as the slot may belong to what the handler owns: a coroutine that is destroyed while it waits.
     slot.assign([waiting = weak_from_this()](boost::asio::cancellation_type type) {
       const auto call = waiting.lock();

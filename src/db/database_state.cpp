@@ -18,6 +18,7 @@ namespace spillway::detail {
 
 db_connection::~db_connection() = default;
 db_driver::~db_driver() = default;
+void db_driver::clean(db_connection&, boost::asio::any_completion_handler<void()> done) { std::move(done)(); }
 session_task::~session_task() = default;
 session_operation::~session_operation() = default;
 
@@ -111,7 +112,8 @@ transaction_end database_state::run(session_kind kind, session_task& task, const
     count_error(db_errc::would_deadlock);
     return {db_errc::would_deadlock, {}};
   }
-  const statement_control control{deadline_of(options)};
+  statement_control control{deadline_of(options)};
+  control.transaction = transaction_options{kind, options};
   session_search search{kind, options, control.until, may_wait};
   auto session = session_for(search);
   if (!session) {
@@ -184,8 +186,7 @@ transaction_end database_state::run_on(const session_search& search, session_lea
     end = {db_errc::out_of_memory, {}};
     context.connection().rollback();
   }
-  source_->ended(search, session, end);
-  session.release();
+  source_->ended(search, std::move(session), end);
   count_error(end.failure.code());
   if (context.slow_count() > 0) log_slow(search.kind, context, search.options.label);
   return end;

@@ -63,6 +63,7 @@ constexpr code_row code_rows[]{
     {db_errc::commit_unknown, "commit_unknown", "the connection was lost during the commit", errc::internal},
     {db_errc::not_primary, "not_primary", "the server takes no writes", errc::unavailable},
     {db_errc::authentication_failed, "authentication_failed", "the server does not accept the user or the password", errc::internal},
+    {db_errc::stale_statement, "stale_statement", "the schema has changed under a prepared statement", errc::conflict},
     {db_errc::permission_denied, "permission_denied", "the user of the connection may not do that", errc::permission_denied},
 };
 static_assert(std::size(code_rows) == db_errc_count);

@@ -13,6 +13,13 @@ namespace spillway::detail {
 
 session_source::~session_source() = default;
 
+void give_back(db_driver& driver, session_lease session) {
+  auto& connection = **session;
+  if (!connection.needs_cleaning()) return;  // the lease gives it back
+  auto cleaned = [lease = std::move(session)]() mutable { lease.release(); };
+  driver.clean(connection, std::move(cleaned));
+}
+
 namespace {
 
 class driver_source final : public session_source {
@@ -21,7 +28,7 @@ class driver_source final : public session_source {
 
   std::string_view system_name() const noexcept override { return driver_->system_name(); }
   std::string_view probe_sql() const noexcept override { return driver_->probe_sql(); }
-  std::size_t most_sessions() const noexcept override { return driver_->sessions(session_kind::read) + driver_->sessions(session_kind::write); }
+  std::size_t most_sessions() const noexcept override { return driver_->sessions(session_kind::read).max + driver_->sessions(session_kind::write).max; }
 
   result<void, db_error> open(const boost::asio::any_io_executor& timers) override {
     // The writer first: it makes the database.
@@ -35,7 +42,7 @@ class driver_source final : public session_source {
   session_step next(session_search& search) override { return {&*of(search.kind), {}, 0, {}}; }
   bool refused(session_search&, const pool_error&) override { return false; }
   bool accept(session_search&, session_lease&) override { return true; }
-  void ended(const session_search&, session_lease&, const transaction_end&) noexcept override {}
+  void ended(const session_search&, session_lease session, const transaction_end&) noexcept override { give_back(*driver_, std::move(session)); }
 
   // No step says to wait.
   void wait(const session_step&) override {}

@@ -71,8 +71,8 @@ class SPILLWAY_EXPORT session_source {
   virtual bool refused(session_search& search, const pool_error& why) = 0;
   /// Whether the session will do. May block for a little, within the call's deadline.
   virtual bool accept(session_search& search, session_lease& session) = 0;
-  /// The transaction has ended, and the session is about to be given back.
-  virtual void ended(const session_search& search, session_lease& session, const transaction_end& end) noexcept = 0;
+  /// The transaction has ended: the session goes back, or to be cleaned first.
+  virtual void ended(const session_search& search, session_lease session, const transaction_end& end) noexcept = 0;
 
   /// For a step that says to wait.
   virtual void wait(const session_step& step) = 0;
@@ -89,6 +89,9 @@ class SPILLWAY_EXPORT session_source {
   [[nodiscard]] virtual pool_stats stats_of(session_kind kind) const = 0;
   [[nodiscard]] virtual statement_cache_stats cache_stats() const noexcept = 0;
 };
+
+/// Gives a session back, by way of the driver's cleaning if it needs that.
+SPILLWAY_EXPORT void give_back(db_driver& driver, session_lease session);
 
 /// One engine: a pool for each kind of session.
 [[nodiscard]] std::shared_ptr<session_source> source_of(const database_config& config, std::unique_ptr<db_driver> driver);

@@ -12,6 +12,7 @@ bool worth_another_run(error_code why) noexcept {
   switch (static_cast<db_errc>(why.value())) {
     case db_errc::serialization_failure:
     case db_errc::deadlock_detected:
+    case db_errc::stale_statement:
     case db_errc::connection_lost:
     case db_errc::not_primary:
     case db_errc::cannot_open: return true;

@@ -40,6 +40,7 @@ TEST_CASE("db_error.codes_are_instances_of_the_shared_conditions") {
   CHECK(make_error_code(db_errc::commit_unknown) == errc::internal);
   CHECK(make_error_code(db_errc::not_primary) == errc::unavailable);
   CHECK(make_error_code(db_errc::authentication_failed) == errc::internal);
+  CHECK(make_error_code(db_errc::stale_statement) == errc::conflict);
   CHECK(make_error_code(db_errc::permission_denied) == errc::permission_denied);
 }
 

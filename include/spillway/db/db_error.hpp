@@ -54,6 +54,7 @@ enum class db_errc {
   commit_unknown,         ///< The connection was lost during the commit: it may have happened or not. errc::internal.
   not_primary,            ///< The server takes no writes: a replica, or a primary that is handing over. errc::unavailable.
   authentication_failed,  ///< The server does not accept the user or the password. errc::internal.
+  stale_statement,        ///< The schema has changed under a prepared statement: run the transaction again. errc::conflict.
   permission_denied,      ///< The user of the connection may not do that. errc::permission_denied.
 };
 
@@ -65,7 +66,7 @@ struct boost::system::is_error_code_enum<spillway::db_errc> : std::true_type {};
 namespace spillway {
 
 /// The values of db_errc are 1 to this.
-inline constexpr int db_errc_count{37};
+inline constexpr int db_errc_count{38};
 
 [[nodiscard]] SPILLWAY_EXPORT const boost::system::error_category& db_category() noexcept;
 
