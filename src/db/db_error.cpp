@@ -57,6 +57,12 @@ constexpr code_row code_rows[]{
     {db_errc::corrupt, "corrupt", "damaged, or not a database", errc::internal},
     {db_errc::callback_threw, "callback_threw", "the caller's function threw", errc::internal},
     {db_errc::engine_error, "engine_error", "the engine failed", errc::internal},
+    {db_errc::not_supported, "not_supported", "the engine does not have this", errc::invalid},
+    {db_errc::cursor_malformed, "cursor_malformed", "not a cursor of this version", errc::invalid},
+    {db_errc::cursor_truncated, "cursor_truncated", "the end of the cursor is missing", errc::invalid},
+    {db_errc::cursor_tampered, "cursor_tampered", "the cursor is not genuine", errc::invalid},
+    {db_errc::cursor_foreign, "cursor_foreign", "the cursor belongs to another query", errc::invalid},
+    {db_errc::cursor_expired, "cursor_expired", "the cursor has expired", errc::invalid},
 };
 static_assert(std::size(code_rows) == db_errc_count);
 

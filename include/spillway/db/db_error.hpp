@@ -48,6 +48,12 @@ enum class db_errc {
   corrupt,                ///< The file is damaged, or not a database. errc::internal.
   callback_threw,         ///< The caller's function threw; nothing was committed. errc::internal.
   engine_error,           ///< Anything else the engine reports. errc::internal.
+  not_supported,          ///< The engine has nothing of the kind. errc::invalid.
+  cursor_malformed,       ///< Not a cursor of this library, or of another version of it. errc::invalid.
+  cursor_truncated,       ///< The end of a cursor is missing. errc::invalid.
+  cursor_tampered,        ///< A cursor was changed, or its key is no longer accepted. errc::invalid.
+  cursor_foreign,         ///< A cursor of another query, sort or parameters. errc::invalid.
+  cursor_expired,         ///< errc::invalid.
 };
 
 }  // namespace spillway
@@ -58,7 +64,7 @@ struct boost::system::is_error_code_enum<spillway::db_errc> : std::true_type {};
 namespace spillway {
 
 /// The values of db_errc are 1 to this.
-inline constexpr int db_errc_count{30};
+inline constexpr int db_errc_count{36};
 
 [[nodiscard]] SPILLWAY_EXPORT const boost::system::error_category& db_category() noexcept;
 
