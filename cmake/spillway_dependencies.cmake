@@ -39,6 +39,11 @@ macro(spillway_find_sqlite)
   endif()
 endmacro()
 
+set(SPILLWAY_TARGET_libpq PostgreSQL::PostgreSQL)
+macro(spillway_find_libpq)
+  find_dependency(PostgreSQL)
+endmacro()
+
 set(SPILLWAY_TARGET_openssl OpenSSL::Crypto)
 macro(spillway_find_openssl)
   find_dependency(OpenSSL)

@@ -4,7 +4,8 @@
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 tools=$root/build/tools
-export PATH=$tools/usr/bin:$tools/usr/sbin:$PATH
+postgres=usr/lib/postgresql/15/bin # not on the path where Debian's packages are installed
+export PATH=$tools/usr/bin:$tools/usr/sbin:$PATH:/$postgres:$tools/$postgres
 export LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive
 export NINJA_STATUS='      [%f/%t, %e s] '
 

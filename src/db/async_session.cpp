@@ -29,6 +29,7 @@ async_session::async_session(database_state& state, session_kind kind, std::shar
 
 void async_session::ask(session_pool& sessions) {
   if (auto slot = operation_->cancellation_slot(); slot.is_connected()) {
+    control_.cancellable = true;
     // Weak, as the slot may belong to what the handler owns: a coroutine that is destroyed while it waits.
     slot.assign([waiting = weak_from_this()](boost::asio::cancellation_type type) {
       const auto call = waiting.lock();

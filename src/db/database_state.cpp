@@ -18,6 +18,7 @@ namespace spillway::detail {
 
 db_connection::~db_connection() = default;
 db_driver::~db_driver() = default;
+void db_driver::clean(db_connection&, boost::asio::any_completion_handler<void()> done) { std::move(done)(); }
 session_task::~session_task() = default;
 session_operation::~session_operation() = default;
 
@@ -145,7 +146,12 @@ transaction_end database_state::run_on(session_kind kind, session_lease session,
     end = {db_errc::out_of_memory, {}};
     context.connection().rollback();
   }
-  session.release();
+  if (context.connection().needs_cleaning()) {
+    auto& connection = context.connection();
+    driver_->clean(connection, [lease = std::move(session)]() mutable { lease.release(); });
+  } else {
+    session.release();
+  }
   count_error(end.failure.code());
   if (context.slow_count() > 0) log_slow(kind, context, label);
   return end;
@@ -214,7 +220,7 @@ std::function<void(std::exception_ptr)> database_state::exception_report() const
 void database_state::start_workers() {
   io_runner_config config;
   // One for each session, so that who is given a session runs at once; one more for refusals while all of those are busy.
-  config.threads = driver_->sessions(session_kind::read) + driver_->sessions(session_kind::write) + 1;
+  config.threads = driver_->sessions(session_kind::read).max + driver_->sessions(session_kind::write).max + 1;
   config.shape = runner_shape::shared_context;
   config.thread_name = "spillway-db";
   config.on_exception = exception_report();

@@ -7,19 +7,35 @@
 #include <spillway/core/clock.hpp>
 #include <spillway/db/database.hpp>
 
+#include <boost/asio/any_completion_handler.hpp>
+
 #include <atomic>
+#include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <span>
 #include <string_view>
+#include <vector>
 
 namespace spillway::detail {
+
+enum class transaction_isolation : std::uint8_t { engine_default, read_committed, repeatable_read, serializable };
+
+/// What a transaction should be like, where the engine offers it.
+struct transaction_options {
+  transaction_isolation isolation{transaction_isolation::engine_default};
+  bool wants_id{false};        ///< The engine's number of a write, by which the end of it can be asked for later.
+  bool wants_position{false};  ///< The position in the engine's log that a committed write has reached.
+};
 
 /// How long the statements of one transaction may run.
 struct statement_control {
   deadline until;
   std::atomic<bool> cancelled{false};
+  bool cancellable{false};  ///< Whether `cancelled` may ever be set.
+  transaction_options transaction{};
 
   /// Why a statement must not go on, if so.
   [[nodiscard]] std::optional<db_errc> interrupted() const noexcept {
@@ -33,6 +49,8 @@ struct statement_control {
 class row_sink {
  public:
   virtual bool row_added(row_data& rows) = 0;
+  /// Whether `row_added` may run other statements of the session, and whether to end early is no failure.
+  [[nodiscard]] virtual bool is_stream() const noexcept { return false; }
 
  protected:
   ~row_sink() = default;
@@ -50,6 +68,12 @@ class SPILLWAY_EXPORT db_connection {
   virtual void rollback() noexcept = 0;
   /// False once it cannot be relied on; then it is replaced.
   [[nodiscard]] virtual bool usable() const noexcept = 0;
+  /// The same before it is lent, with a look at the other side but no round trip.
+  [[nodiscard]] virtual bool reusable() noexcept { return usable(); }
+  /// With a round trip.
+  [[nodiscard]] virtual bool ping(deadline) { return reusable(); }
+  /// After the end of a transaction: whether db_driver::clean must have it before anybody else.
+  [[nodiscard]] virtual bool needs_cleaning() const noexcept { return false; }
 
   /// Runs one statement, and returns the rows changed. `rows` takes the rows of its result; exceptions of `sink` pass through.
   virtual result<std::uint64_t, db_error> run(std::string_view sql, std::span<const sql_value> parameters, row_data& rows,
@@ -57,6 +81,8 @@ class SPILLWAY_EXPORT db_connection {
   virtual result<void, db_error> run_script(std::string_view sql) = 0;
   /// Stores the number of the schema where the engine's own tools show it, if there is such a place.
   virtual result<void, db_error> note_schema_version(std::size_t number) = 0;
+  /// Until the end of the transaction, no other program changes the schema by `migrate`. Where a write excludes all others, it has that already.
+  virtual result<void, db_error> lock_schema() { return {}; }
 };
 
 struct statement_cache_stats {
@@ -65,14 +91,26 @@ struct statement_cache_stats {
   std::uint64_t evictions{0};
 };
 
+/// How the sessions of one kind are kept.
+struct session_keeping {
+  std::size_t max{1};
+  std::size_t min{1};
+  std::chrono::milliseconds connect_timeout{3'600'000};  ///< An engine in this process has its own bounds.
+  std::chrono::milliseconds idle_timeout{0};
+  std::chrono::milliseconds max_lifetime{0};
+  std::chrono::milliseconds ping_after_idle{0};
+};
+
 /// One engine. Connections are gone before it is closed.
 class SPILLWAY_EXPORT db_driver {
  public:
   virtual ~db_driver();
   [[nodiscard]] virtual std::string_view system_name() const noexcept = 0;
-  [[nodiscard]] virtual std::size_t sessions(session_kind kind) const noexcept = 0;
+  [[nodiscard]] virtual session_keeping sessions(session_kind kind) const noexcept = 0;
   /// May be called by several threads at once.
-  virtual result<std::unique_ptr<db_connection>, db_error> open(session_kind kind) = 0;
+  virtual result<std::unique_ptr<db_connection>, db_error> open(session_kind kind, deadline until) = 0;
+  /// Makes a connection whose statement was given up fit for use, or not `usable`, elsewhere and within a bounded time; then calls `done`.
+  virtual void clean(db_connection& connection, boost::asio::any_completion_handler<void()> done);
   /// Ends what `open` gave, in whatever order the engine needs. To be called once, when nobody uses them.
   virtual result<void, db_error> close(std::vector<std::unique_ptr<db_connection>> readers,
                                        std::vector<std::unique_ptr<db_connection>> writers) = 0;

@@ -27,7 +27,7 @@ struct code_row {
 };
 
 constexpr code_row code_rows[]{
-    {db_errc::busy, "busy", "no session is free, or the database is locked", errc::overloaded},
+    {db_errc::busy, "busy", "no session is free, or a lock is held", errc::overloaded},
     {db_errc::queue_full, "queue_full", "too many callers wait for a session", errc::overloaded},
     {db_errc::timed_out, "timed_out", "the deadline passed", errc::timed_out},
     {db_errc::cancelled, "cancelled", "cancelled", errc::cancelled},
@@ -57,6 +57,14 @@ constexpr code_row code_rows[]{
     {db_errc::corrupt, "corrupt", "damaged, or not a database", errc::internal},
     {db_errc::callback_threw, "callback_threw", "the caller's function threw", errc::internal},
     {db_errc::engine_error, "engine_error", "the engine failed", errc::internal},
+    {db_errc::serialization_failure, "serialization_failure", "transactions ran into each other", errc::conflict},
+    {db_errc::deadlock_detected, "deadlock_detected", "ended to resolve a deadlock", errc::conflict},
+    {db_errc::connection_lost, "connection_lost", "the connection to the server was lost", errc::unavailable},
+    {db_errc::commit_unknown, "commit_unknown", "the connection was lost during the commit", errc::internal},
+    {db_errc::not_primary, "not_primary", "the server takes no writes", errc::unavailable},
+    {db_errc::authentication_failed, "authentication_failed", "the server does not accept the user or the password", errc::internal},
+    {db_errc::stale_statement, "stale_statement", "the schema has changed under a prepared statement", errc::conflict},
+    {db_errc::permission_denied, "permission_denied", "the user of the connection may not do that", errc::permission_denied},
     {db_errc::not_supported, "not_supported", "the engine does not have this", errc::invalid},
     {db_errc::cursor_malformed, "cursor_malformed", "not a cursor of this version", errc::invalid},
     {db_errc::cursor_truncated, "cursor_truncated", "the end of the cursor is missing", errc::invalid},

@@ -23,6 +23,8 @@ std::string checksum(std::string_view script) {
 }
 
 result<std::size_t, db_error> migrate_in(write_session& session, std::span<const std::string_view> scripts) {
+  auto& connection = detail::session_context::of(session).connection();
+  if (const auto locked = connection.lock_schema(); !locked) return locked.error();
   const auto created = session.execute(
       "CREATE TABLE IF NOT EXISTS spillway_migration (number BIGINT PRIMARY KEY, checksum TEXT NOT NULL, "
       "applied_at TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP)");
@@ -55,7 +57,6 @@ result<std::size_t, db_error> migrate_in(write_session& session, std::span<const
   }
   const auto ran = scripts.size() - known;
   if (ran > 0) {
-    auto& connection = detail::session_context::of(session).connection();
     if (const auto shown = connection.note_schema_version(scripts.size()); !shown) return shown.error();
   }
   return ran;

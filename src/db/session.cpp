@@ -73,6 +73,8 @@ class streamed_rows final : public detail::row_sink {
     return more;
   }
 
+  [[nodiscard]] bool is_stream() const noexcept override { return true; }
+
   std::uint64_t count{0};
 
  private:

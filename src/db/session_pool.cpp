@@ -8,18 +8,17 @@ namespace spillway::detail {
 
 namespace {
 
-using namespace std::chrono_literals;
-
 pool_config config_of(const database_config& config, const db_driver& driver, session_kind kind) {
   pool_config sessions;
   sessions.name = config.name + (kind == session_kind::read ? "-read" : "-write");
-  sessions.max = driver.sessions(kind);
-  sessions.min = sessions.max;
+  const auto kept = driver.sessions(kind);
+  sessions.max = kept.max;
+  sessions.min = kept.min;
   sessions.max_waiters = config.max_waiters;
-  sessions.connect_timeout = 1h;  // the driver has its own bounds
-  sessions.idle_timeout = 0ms;
-  sessions.max_lifetime = 0ms;
-  sessions.ping_after_idle = 0ms;
+  sessions.connect_timeout = kept.connect_timeout;
+  sessions.idle_timeout = kept.idle_timeout;
+  sessions.max_lifetime = kept.max_lifetime;
+  sessions.ping_after_idle = kept.ping_after_idle;
   sessions.slow_acquire = config.slow_wait;
   sessions.leak_after = config.leak_after;
   sessions.log = config.log;
@@ -28,8 +27,8 @@ pool_config config_of(const database_config& config, const db_driver& driver, se
 
 }  // namespace
 
-result<std::unique_ptr<db_connection>, open_failure> session_connector::open(deadline) {
-  auto opened = driver_->open(kind_);
+result<std::unique_ptr<db_connection>, open_failure> session_connector::open(deadline until) {
+  auto opened = driver_->open(kind_, until);
   if (opened) return std::move(*opened);
   const std::scoped_lock lock{mutex_};
   last_failure_ = std::move(opened).error();

@@ -19,7 +19,8 @@ class session_connector final : public blocking_connector<std::unique_ptr<db_con
   session_connector(std::shared_ptr<db_driver> driver, session_kind kind) : driver_{std::move(driver)}, kind_{kind} {}
 
   result<std::unique_ptr<db_connection>, open_failure> open(deadline until) override;
-  bool is_reusable(std::unique_ptr<db_connection>& session) noexcept override { return session->usable(); }
+  bool is_reusable(std::unique_ptr<db_connection>& session) noexcept override { return session->reusable(); }
+  bool ping(std::unique_ptr<db_connection>& session, deadline until) override { return session->ping(until); }
   bool reset(std::unique_ptr<db_connection>& session) noexcept override { return session->usable(); }
   void close(std::unique_ptr<db_connection>& session) noexcept override;
 

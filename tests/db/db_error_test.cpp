@@ -34,6 +34,14 @@ TEST_CASE("db_error.codes_are_instances_of_the_shared_conditions") {
   CHECK(make_error_code(db_errc::syntax_error) == errc::invalid);
   CHECK(make_error_code(db_errc::corrupt) == errc::internal);
   CHECK(make_error_code(db_errc::disk_full) == errc::unavailable);
+  CHECK(make_error_code(db_errc::serialization_failure) == errc::conflict);
+  CHECK(make_error_code(db_errc::deadlock_detected) == errc::conflict);
+  CHECK(make_error_code(db_errc::connection_lost) == errc::unavailable);
+  CHECK(make_error_code(db_errc::commit_unknown) == errc::internal);
+  CHECK(make_error_code(db_errc::not_primary) == errc::unavailable);
+  CHECK(make_error_code(db_errc::authentication_failed) == errc::internal);
+  CHECK(make_error_code(db_errc::stale_statement) == errc::conflict);
+  CHECK(make_error_code(db_errc::permission_denied) == errc::permission_denied);
 }
 
 TEST_CASE("db_error.says_what_the_engine_said_and_which_statement") {
@@ -43,7 +51,7 @@ TEST_CASE("db_error.says_what_the_engine_said_and_which_statement") {
   CHECK(error.native_code() == 2067);
   CHECK(error.what() ==
         "unique constraint violated: UNIQUE constraint failed: city.name (engine code 2067) in: INSERT INTO city VALUES ($1)");
-  CHECK(db_error{db_errc::busy}.what() == "no session is free, or the database is locked");
+  CHECK(db_error{db_errc::busy}.what() == "no session is free, or a lock is held");
   CHECK_FALSE(db_error{}.failed());
 }
 

@@ -18,7 +18,7 @@
 namespace spillway {
 
 enum class db_errc {
-  busy = 1,               ///< No session is free now, or another process keeps the database locked. errc::overloaded.
+  busy = 1,               ///< No session is free now, the server takes no more of them, or somebody keeps a lock. errc::overloaded.
   queue_full,             ///< As many callers wait for a session as may. errc::overloaded.
   timed_out,              ///< The deadline passed, waiting or running; nothing was committed. errc::timed_out.
   cancelled,              ///< The caller gave up; nothing was committed. errc::cancelled.
@@ -48,6 +48,14 @@ enum class db_errc {
   corrupt,                ///< The file is damaged, or not a database. errc::internal.
   callback_threw,         ///< The caller's function threw; nothing was committed. errc::internal.
   engine_error,           ///< Anything else the engine reports. errc::internal.
+  serialization_failure,  ///< Transactions ran into each other and this one gave way: run it again. errc::conflict.
+  deadlock_detected,      ///< This transaction was ended to free others: run it again. errc::conflict.
+  connection_lost,        ///< The server ended the session or cannot be heard; nothing was committed. errc::unavailable.
+  commit_unknown,         ///< The connection was lost during the commit: it may have happened or not. errc::internal.
+  not_primary,            ///< The server takes no writes: a replica, or a primary that is handing over. errc::unavailable.
+  authentication_failed,  ///< The server does not accept the user or the password. errc::internal.
+  stale_statement,        ///< The schema has changed under a prepared statement: run the transaction again. errc::conflict.
+  permission_denied,      ///< The user of the connection may not do that. errc::permission_denied.
   not_supported,          ///< The engine has nothing of the kind. errc::invalid.
   cursor_malformed,       ///< Not a cursor of this library, or of another version of it. errc::invalid.
   cursor_truncated,       ///< The end of a cursor is missing. errc::invalid.
@@ -64,7 +72,7 @@ struct boost::system::is_error_code_enum<spillway::db_errc> : std::true_type {};
 namespace spillway {
 
 /// The values of db_errc are 1 to this.
-inline constexpr int db_errc_count{36};
+inline constexpr int db_errc_count{44};
 
 [[nodiscard]] SPILLWAY_EXPORT const boost::system::error_category& db_category() noexcept;
 

@@ -53,9 +53,14 @@ class sqlite_driver final : public detail::db_driver {
   explicit sqlite_driver(const sqlite_config& config) : config_{validated(config)} {}
 
   std::string_view system_name() const noexcept override { return "sqlite"; }
-  std::size_t sessions(session_kind kind) const noexcept override { return kind == session_kind::read ? config_.readers : 1; }
+  detail::session_keeping sessions(session_kind kind) const noexcept override {
+    detail::session_keeping kept;
+    kept.max = kind == session_kind::read ? config_.readers : 1;
+    kept.min = kept.max;
+    return kept;
+  }
 
-  result<std::unique_ptr<db_connection>, db_error> open(session_kind kind) override {
+  result<std::unique_ptr<db_connection>, db_error> open(session_kind kind, deadline) override {
     auto config = config_;
     // A file that is gone must not be replaced by an empty one.
     if (opened_before_) config.create = false;

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+/// @file
+/// Opens a PostgreSQL server as a database.
+#pragma once
+
+#include <spillway/core/export.hpp>
+#include <spillway/db/database.hpp>
+
+#include <chrono>
+#include <cstddef>
+#include <string>
+
+namespace spillway {
+
+/// Only `url` must be given.
+struct postgres_config {
+  /// One server and database, as libpq takes it: "postgresql://user:password@host:port/database?sslmode=verify-full". What it says wins over the
+  /// fields below. 1 to 4'096 bytes.
+  std::string url{};
+  std::size_t readers{8};                             ///< Sessions that read. In [1, 1'000].
+  std::size_t writers{4};                             ///< Sessions that write. In [1, 1'000].
+  std::string application_name{"spillway"};           ///< As the server's own views show it. At most 63 bytes.
+  std::chrono::milliseconds connect_timeout{5'000};   ///< For one session to be opened. In [1 ms, 1 h].
+  std::size_t statement_cache{256};                   ///< Prepared statements kept by each session. In [0, 4'096]; 0 keeps none.
+  std::chrono::milliseconds cancel_timeout{2'000};    ///< For a statement given up to end on the server, before its session is closed. In [1 ms, 1 min].
+  std::chrono::milliseconds commit_timeout{10'000};   ///< Beyond the deadline, for the answer to a commit; then it is commit_unknown. In [1 ms, 1 day].
+  std::chrono::milliseconds max_lifetime{1'800'000};  ///< Older sessions are replaced. 0: never; at most 30 days.
+  std::chrono::milliseconds ping_after_idle{30'000};  ///< Idle for this long: asked before it is lent. 0: never; at most 1 day.
+  database_config database{};
+};
+
+/// Opens sessions to the server. Reads are REPEATABLE READ READ ONLY, on sessions that cannot write; writes are READ COMMITTED.
+///
+/// Errors: throws std::invalid_argument naming a field that is out of range, or what is wrong with `url`. db_errc::cannot_open,
+///         authentication_failed, not_primary if the server is a standby, busy if it takes no more connections; each names host and port,
+///         never the password.
+[[nodiscard]] SPILLWAY_EXPORT result<database, db_error> open_postgres(const postgres_config& config);
+
+/// The five characters of PostgreSQL's error code, "40001"; empty if the error was not the server's.
+[[nodiscard]] SPILLWAY_EXPORT std::string sqlstate_of(const db_error& error);
+
+}  // namespace spillway

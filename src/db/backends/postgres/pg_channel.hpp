@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+// A connection that never blocks, and waits that end.
+#pragma once
+
+#include "pg_conninfo.hpp"
+#include "pg_result.hpp"
+
+#include <spillway/core/deadline.hpp>
+#include <spillway/db/database.hpp>
+
+#include <atomic>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace spillway::detail {
+
+struct pg_limit {
+  deadline until;
+  const std::atomic<bool>* cancelled{nullptr};  ///< Looked at every few milliseconds.
+};
+
+enum class pg_wait : std::uint8_t { ready, timed_out, cancelled, lost };
+
+/// Threads: one at a time.
+class pg_channel {
+ public:
+  /// Blocks for the resolution of names, which has bounds of its own, and waits for the server until `until`.
+  static result<pg_channel, db_error> connect(const pg_conninfo& info, session_kind kind, deadline until);
+
+  [[nodiscard]] PGconn* raw() const noexcept { return handle_.get(); }
+
+  /// Hands over what it can at once; the rest goes with `next`.
+  void flush() noexcept;
+  /// The next result; null in `into` ends those of one command. After `lost` there is none.
+  pg_wait next(const pg_limit& limit, pg_result& into);
+
+  /// Whether the other side has closed, and what it said in that case has been read. Never blocks, no round trip.
+  [[nodiscard]] bool peek() noexcept;
+  [[nodiscard]] bool lost() const noexcept { return lost_ || PQstatus(handle_.get()) == CONNECTION_BAD; }
+  [[nodiscard]] std::string_view last_words() const noexcept { return PQerrorMessage(handle_.get()); }
+
+  /// Waits for events of poll(2).
+  pg_wait wait(short events, const pg_limit& limit) noexcept;
+
+ private:
+  explicit pg_channel(pg_handle handle) noexcept : handle_{std::move(handle)} {}
+
+  pg_handle handle_;
+  bool lost_{false};
+};
+
+}  // namespace spillway::detail

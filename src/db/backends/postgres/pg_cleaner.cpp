@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "pg_cleaner.hpp"
+
+#include <array>
+#include <atomic>
+#include <future>
+#include <utility>
+
+namespace spillway::detail {
+
+namespace {
+
+struct free_cancel {
+  void operator()(PGcancel* cancel) const noexcept { PQfreeCancel(cancel); }
+};
+
+}  // namespace
+
+struct pg_canceller::counter {
+  std::atomic<int> value{0};
+};
+
+std::shared_ptr<pg_canceller::counter> pg_canceller::make_counter() { return std::make_shared<counter>(); }
+
+bool pg_canceller::cancel(PGconn* connection, deadline until) {
+  std::unique_ptr<PGcancel, free_cancel> request{PQgetCancel(connection)};
+  if (!request) return false;
+  if (hanging_->value.fetch_add(1, std::memory_order_relaxed) >= most_hanging) {
+    hanging_->value.fetch_sub(1, std::memory_order_relaxed);
+    return false;
+  }
+  std::promise<bool> answer;
+  auto sent = answer.get_future();
+  std::thread{[request = std::move(request), answer = std::move(answer), hanging = hanging_]() mutable {
+    std::array<char, 256> why{};
+    const bool done = PQcancel(request.get(), why.data(), static_cast<int>(why.size())) == 1;
+    request.reset();
+    hanging->value.fetch_sub(1, std::memory_order_relaxed);
+    answer.set_value(done);
+  }}.detach();
+  return sent.wait_for(until.remaining(system_clock_source().now())) == std::future_status::ready && sent.get();
+}
+
+pg_cleaner::~pg_cleaner() { stop(); }
+
+void pg_cleaner::clean(pg_connection& connection, boost::asio::any_completion_handler<void()> done) {
+  const std::scoped_lock lock{mutex_};
+  jobs_.push_back({&connection, std::move(done)});
+  if (idle_ < jobs_.size() && threads_.size() < most_threads) threads_.emplace_back([this] { work(); });
+  changed_.notify_one();
+}
+
+void pg_cleaner::stop() {
+  {
+    const std::scoped_lock lock{mutex_};
+    stopped_ = true;
+  }
+  changed_.notify_all();
+  for (auto& thread : threads_) {
+    if (thread.joinable()) thread.join();
+  }
+}
+
+void pg_cleaner::work() {
+  std::unique_lock lock{mutex_};
+  for (;;) {
+    ++idle_;
+    changed_.wait(lock, [this] { return stopped_ || !jobs_.empty(); });
+    --idle_;
+    if (jobs_.empty()) return;
+    auto next = std::move(jobs_.front());
+    jobs_.pop_front();
+    lock.unlock();
+    next.connection->clean([this](PGconn* connection, deadline until) { return canceller_.cancel(connection, until); });
+    std::move(next.done)();
+    lock.lock();
+  }
+}
+
+}  // namespace spillway::detail

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "pg_channel.hpp"
+#include "pg_node.hpp"
+#include "pg_statement_cache.hpp"
+#include "pg_values.hpp"
+
+#include "../../db_driver.hpp"
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace spillway::detail {
+
+/// One session on the server.
+///
+/// A transaction begins on the wire with its first statement: BEGIN and that statement go out together. Every run ends with one Sync, so a
+/// transaction of one statement takes two round trips, and one that reads only one, since the answer to its COMMIT is not waited for.
+///
+/// Threads: one at a time.
+class pg_connection final : public db_connection {
+ public:
+  static result<std::unique_ptr<pg_connection>, db_error> open(std::shared_ptr<pg_node> node, session_kind kind, deadline until);
+  ~pg_connection() override;
+
+  result<void, db_error> begin(const statement_control& control) override;
+  result<void, db_error> commit() override;
+  void rollback() noexcept override;
+  [[nodiscard]] bool usable() const noexcept override { return !dead_; }
+  [[nodiscard]] bool reusable() noexcept override;
+  [[nodiscard]] bool ping(deadline until) override;
+  [[nodiscard]] bool needs_cleaning() const noexcept override { return given_up_ && !dead_; }
+
+  result<std::uint64_t, db_error> run(std::string_view sql, std::span<const sql_value> parameters, row_data& rows, row_sink& sink) override;
+  result<void, db_error> run_script(std::string_view sql) override;
+  /// The table of migrations says it already.
+  result<void, db_error> note_schema_version(std::size_t) override { return {}; }
+  result<void, db_error> lock_schema() override;
+
+  /// Stops on the server what was given up, reads what it still answers, and rolls back: then the session is as good as before. Takes at most
+  /// pg_node::clean_timeout. `cancel` sends the request, and may fail.
+  void clean(const std::function<bool(PGconn*, deadline)>& cancel);
+
+  [[nodiscard]] pg_channel& channel() noexcept { return channel_; }
+
+ private:
+  enum class step_kind : std::uint8_t { other, begin, deallocate, prepare, statement, fetch, script, end, sync };
+  /// A command whose answer has not been read.
+  struct step {
+    step_kind kind;
+    std::shared_ptr<pg_prepared> prepared{};
+    std::string name{};
+  };
+  /// The rows of a statement while they are read.
+  struct reader {
+    pg_row_decoder decoder;
+    std::deque<pg_result> ahead;  // read because a nested statement needed the connection
+    db_error failure;
+    std::uint64_t changed{0};
+    std::uint64_t given{0};
+    std::uint64_t given_bytes{0};
+    bool ended{false};
+    bool one_by_one{false};
+  };
+  pg_connection(std::shared_ptr<pg_node> node, session_kind kind, pg_channel channel);
+
+  [[nodiscard]] pg_limit limit() const noexcept;
+  [[nodiscard]] pg_limit limit_for_end() const noexcept;
+
+  // What goes out. False: the connection is lost.
+  bool send_text(step_kind kind, const std::string& sql);
+  void queue_begin();
+  void queue_prepared(const std::shared_ptr<pg_prepared>& statement);
+  void queue_sync();
+  [[nodiscard]] std::string begin_sql() const;
+
+  // What comes back.
+  /// Reads all that is under way; the first error of it is the answer.
+  db_error settle(const pg_limit& limit);
+  /// Reads one answer of the oldest command, that is not of a statement with rows. True when there is no more of it.
+  pg_wait read_step(const pg_limit& limit, db_error& failure);
+  void note_answer(const step& of, const PGresult* answer, db_error& failure);
+  pg_wait next_row(reader& from, const pg_limit& limit, pg_result& into);
+  void read_ahead();
+  bool read_rows(reader& from, row_data& rows, row_sink& sink, bool must_finish);
+  void finish_rows(reader& from, bool early, bool must_finish);
+
+  result<std::uint64_t, db_error> run_statement(const std::shared_ptr<pg_prepared>& statement, row_data& rows, row_sink& sink);
+  db_error run_batch(const std::vector<std::string_view>& statements);
+  result<std::uint64_t, db_error> run_cursor(const std::shared_ptr<pg_prepared>& statement, row_data& rows, row_sink& sink);
+  [[nodiscard]] db_error refusal_of(const pg_statement& statement, std::string_view sql) const;
+  result<std::shared_ptr<pg_prepared>, db_error> plan(std::string_view sql, std::span<const sql_value> parameters);
+  /// Whether a first statement that failed like this may be sent once more.
+  bool heal(const db_error& failure);
+  bool reconnect();
+
+  db_error interrupted(pg_wait why, std::string_view sql);
+  db_error failed(const PGresult* answer, std::string_view sql);
+  db_error lost(std::string_view sql);
+  void note_reports() noexcept;
+  void forget_transaction() noexcept;
+
+  std::shared_ptr<pg_node> node_;
+  session_kind kind_;
+  pg_channel channel_;
+  pg_statement_cache cache_;
+  std::uint64_t statement_generation_;
+  pg_parameters parameters_;
+  std::deque<step> under_way_;
+
+  const statement_control* control_{nullptr};
+  bool begun_{false};             // BEGIN was sent
+  bool first_{false};             // and nothing of this transaction has been answered
+  bool handed_out_{false};        // the statement that runs has given rows
+  bool committed_{false};         // the server has said so
+  bool given_up_{false};          // a statement still runs, or its answer is not read
+  bool dead_{false};
+  std::optional<db_error> lost_;  // why this transaction cannot be committed
+  reader* reading_{nullptr};      // the innermost statement whose rows are being handed out
+  std::string_view sql_;          // of the statement that runs now
+  std::uint64_t cursors_{0};
+  std::vector<std::string> done_cursors_;
+  std::chrono::milliseconds server_timeout_{0};
+  bool server_timeout_known_{false};
+  time_point statement_began_{};
+};
+
+}  // namespace spillway::detail

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "pg_conninfo.hpp"
+
+#include "pg_error.hpp"
+
+#include <fmt/format.h>
+#include <libpq-fe.h>
+
+#include <algorithm>
+#include <memory>
+
+namespace spillway::detail {
+
+namespace {
+
+struct free_options {
+  void operator()(PQconninfoOption* options) const noexcept { PQconninfoFree(options); }
+};
+struct free_text {
+  void operator()(char* text) const noexcept { PQfreemem(text); }
+};
+
+/// What results are decoded by, and what a stream's cursor is planned for.
+constexpr std::string_view session_settings{
+    "-c standard_conforming_strings=on -c bytea_output=hex -c extra_float_digits=1 -c datestyle=ISO -c cursor_tuple_fraction=1"};
+
+/// The text of the URL may hold a password, and libpq quotes it when it cannot read it.
+std::string without_url(std::string said, std::string_view url) {
+  for (auto at = said.find(url); !url.empty() && at != std::string::npos; at = said.find(url)) said.replace(at, url.size(), "...");
+  return said;
+}
+
+/// libpq's complaint, without what it quotes: parts of the URL, the password perhaps.
+std::string without_quotes(std::string_view said) {
+  std::string kept;
+  bool inside{false};
+  for (const char c : said) {
+    if (c == '"') {
+      inside = !inside;
+      if (inside) kept += "\"...\"";
+    } else if (!inside) {
+      kept += c;
+    }
+  }
+  return kept;
+}
+
+}  // namespace
+
+result<pg_conninfo, std::string> pg_conninfo::parse(std::string_view url, std::string_view application_name) {
+  if (url.find('\0') != std::string_view::npos) return std::string{"it contains a NUL byte"};
+  const std::string terminated{url};
+  char* raw_complaint{nullptr};
+  const std::unique_ptr<PQconninfoOption, free_options> options{PQconninfoParse(terminated.c_str(), &raw_complaint)};
+  const std::unique_ptr<char, free_text> complaint{raw_complaint};
+  if (!options) return without_quotes(one_line(without_url(complaint ? complaint.get() : "out of memory", url)));
+
+  pg_conninfo made;
+  for (const auto* option = options.get(); option->keyword != nullptr; ++option) {
+    if (option->val != nullptr) made.settings_.emplace_back(option->keyword, option->val);
+  }
+  for (const auto* several : {"host", "hostaddr", "port"}) {
+    if (const auto* value = made.find(several); value != nullptr && value->find(',') != std::string::npos) {
+      return fmt::format("it names several servers in \"{}\"; one is taken", several);
+    }
+  }
+  if (made.find("service") != nullptr) return std::string{"it names a service; give host, port and database themselves"};
+  made.set_default("application_name", application_name);
+  made.set_default("client_encoding", "UTF8");
+  made.set_default("gssencmode", "disable");
+  // A server or network that is gone is found out within about half a minute, and at once while something is being sent.
+  made.set_default("keepalives_idle", "10");
+  made.set_default("keepalives_interval", "5");
+  made.set_default("keepalives_count", "3");
+  made.set_default("tcp_user_timeout", "10000");
+  if (*made.find("client_encoding") != "UTF8") return std::string{"client_encoding must be UTF8"};
+
+  const auto* const own = made.find("options");
+  for (const auto kind : {session_kind::read, session_kind::write}) {
+    made.options_[static_cast<std::size_t>(kind)] =
+        fmt::format("{}{}{}{}", own == nullptr ? "" : *own, own == nullptr ? "" : " ", session_settings,
+                    kind == session_kind::read ? " -c default_transaction_read_only=on" : "");
+  }
+  const auto text_of = [&made](std::string_view keyword, const char* otherwise) {
+    const auto* value = made.find(keyword);
+    return value == nullptr || value->empty() ? std::string{otherwise} : *value;
+  };
+  made.set_default("options", "");
+  const auto host = text_of("host", made.find("hostaddr") == nullptr ? "localhost" : made.find("hostaddr")->c_str());
+  made.where_ = fmt::format("{}:{}", host, text_of("port", "5432"));
+  return made;
+}
+
+const std::string* pg_conninfo::find(std::string_view keyword) const noexcept {
+  const auto found = std::ranges::find(settings_, keyword, [](const auto& setting) { return std::string_view{setting.first}; });
+  return found == settings_.end() ? nullptr : &found->second;
+}
+
+void pg_conninfo::set_default(std::string_view keyword, std::string_view value) {
+  if (find(keyword) == nullptr) settings_.emplace_back(keyword, value);
+}
+
+std::vector<const char*> pg_conninfo::keywords() const {
+  std::vector<const char*> list;
+  for (const auto& setting : settings_) list.push_back(setting.first.c_str());
+  list.push_back(nullptr);
+  return list;
+}
+
+std::vector<const char*> pg_conninfo::values(session_kind kind) const {
+  std::vector<const char*> list;
+  for (const auto& setting : settings_) {
+    list.push_back(setting.first == "options" ? options_[static_cast<std::size_t>(kind)].c_str() : setting.second.c_str());
+  }
+  list.push_back(nullptr);
+  return list;
+}
+
+}  // namespace spillway::detail

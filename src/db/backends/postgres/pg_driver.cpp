@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "pg_driver.hpp"
+
+#include "pg_error.hpp"
+
+#include <fmt/format.h>
+
+#include <stdexcept>
+
+namespace spillway {
+
+namespace detail {
+
+namespace {
+
+template <class T>
+void require_in(std::string_view field, T value, T least, T most, std::string_view unit = {}) {
+  if (value >= least && value <= most) return;
+  throw std::invalid_argument(fmt::format("postgres_config.{} is {}{}; it must be in [{}, {}]", field, value, unit, least, most));
+}
+
+const postgres_config& validated(const postgres_config& config) {
+  require_in<std::size_t>("url length", config.url.size(), 1, 4'096, " bytes");
+  require_in<std::size_t>("readers", config.readers, 1, 1'000);
+  require_in<std::size_t>("writers", config.writers, 1, 1'000);
+  require_in<std::size_t>("application_name length", config.application_name.size(), 0, 63, " bytes");
+  require_in<std::int64_t>("connect_timeout", config.connect_timeout.count(), 1, 3'600'000, " ms");
+  require_in<std::size_t>("statement_cache", config.statement_cache, 0, 4'096);
+  require_in<std::int64_t>("cancel_timeout", config.cancel_timeout.count(), 1, 60'000, " ms");
+  require_in<std::int64_t>("commit_timeout", config.commit_timeout.count(), 1, 86'400'000, " ms");
+  require_in<std::int64_t>("max_lifetime", config.max_lifetime.count(), 0, 2'592'000'000, " ms");
+  require_in<std::int64_t>("ping_after_idle", config.ping_after_idle.count(), 0, 86'400'000, " ms");
+  return config;
+}
+
+pg_conninfo conninfo_of(const postgres_config& config) {
+  auto parsed = pg_conninfo::parse(config.url, config.application_name);
+  if (!parsed) throw std::invalid_argument(fmt::format("postgres_config.url: {}", parsed.error()));
+  return std::move(*parsed);
+}
+
+}  // namespace
+
+pg_driver::pg_driver(const postgres_config& config) : config_{validated(config)}, node_{std::make_shared<pg_node>(conninfo_of(config))} {
+  node_->statement_cache = config.statement_cache;
+  node_->connect_timeout = config.connect_timeout;
+  node_->answer_timeout = config.commit_timeout;
+  node_->clean_timeout = config.cancel_timeout;
+}
+
+session_keeping pg_driver::sessions(session_kind kind) const noexcept {
+  session_keeping kept;
+  kept.max = kind == session_kind::read ? config_.readers : config_.writers;
+  kept.min = kept.max;
+  kept.connect_timeout = config_.connect_timeout;
+  kept.max_lifetime = config_.max_lifetime;
+  kept.ping_after_idle = config_.ping_after_idle;
+  return kept;
+}
+
+result<std::unique_ptr<db_connection>, db_error> pg_driver::open(session_kind kind, deadline until) {
+  auto opened = pg_connection::open(node_, kind, until.sooner(deadline::after(system_clock_source().now(), config_.connect_timeout)));
+  if (!opened) return opened.error();
+  return std::unique_ptr<db_connection>{std::move(*opened)};
+}
+
+void pg_driver::clean(db_connection& connection, boost::asio::any_completion_handler<void()> done) {
+  cleaner_.clean(static_cast<pg_connection&>(connection), std::move(done));
+}
+
+result<void, db_error> pg_driver::close(std::vector<std::unique_ptr<db_connection>>, std::vector<std::unique_ptr<db_connection>>) {
+  cleaner_.stop();
+  return {};
+}
+
+statement_cache_stats pg_driver::cache_stats() const noexcept {
+  const auto& counts = node_->statements;
+  return {static_cast<std::uint64_t>(counts.hits.value()), static_cast<std::uint64_t>(counts.misses.value()),
+          static_cast<std::uint64_t>(counts.evictions.value())};
+}
+
+}  // namespace detail
+
+result<database, db_error> open_postgres(const postgres_config& config) {
+  return detail::open_database(config.database, std::make_unique<detail::pg_driver>(config));
+}
+
+std::string sqlstate_of(const db_error& error) { return detail::sqlstate_text(error.native_code()); }
+
+}  // namespace spillway

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "pg_cleaner.hpp"
+#include "pg_connection.hpp"
+
+#include "../../db_driver.hpp"
+
+#include <spillway/db/postgres.hpp>
+
+#include <memory>
+
+namespace spillway::detail {
+
+/// One server.
+class pg_driver final : public db_driver {
+ public:
+  /// Errors: throws std::invalid_argument naming the field of `config`.
+  explicit pg_driver(const postgres_config& config);
+
+  [[nodiscard]] std::string_view system_name() const noexcept override { return "postgresql"; }
+  [[nodiscard]] session_keeping sessions(session_kind kind) const noexcept override;
+  result<std::unique_ptr<db_connection>, db_error> open(session_kind kind, deadline until) override;
+  void clean(db_connection& connection, boost::asio::any_completion_handler<void()> done) override;
+  result<void, db_error> close(std::vector<std::unique_ptr<db_connection>> readers,
+                               std::vector<std::unique_ptr<db_connection>> writers) override;
+  [[nodiscard]] std::string_view probe_sql() const noexcept override { return "SELECT 1"; }
+  [[nodiscard]] statement_cache_stats cache_stats() const noexcept override;
+
+  [[nodiscard]] const std::shared_ptr<pg_node>& node() const noexcept { return node_; }
+
+ private:
+  postgres_config config_;
+  std::shared_ptr<pg_node> node_;
+  pg_cleaner cleaner_;
+};
+
+}  // namespace spillway::detail
