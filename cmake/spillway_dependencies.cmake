@@ -44,6 +44,18 @@ macro(spillway_find_libpq)
   find_dependency(PostgreSQL)
 endmacro()
 
+# Conan, vcpkg and libpqxx's own install bring a CMake package; Debian brings a pkg-config file alone.
+set(SPILLWAY_TARGET_libpqxx libpqxx::pqxx)
+macro(spillway_find_libpqxx)
+  find_package(libpqxx CONFIG QUIET)
+  if(NOT TARGET libpqxx::pqxx)
+    find_dependency(PkgConfig)
+    pkg_check_modules(spillway_libpqxx REQUIRED IMPORTED_TARGET libpqxx)
+    add_library(libpqxx::pqxx INTERFACE IMPORTED)
+    target_link_libraries(libpqxx::pqxx INTERFACE PkgConfig::spillway_libpqxx)
+  endif()
+endmacro()
+
 set(SPILLWAY_TARGET_openssl OpenSSL::Crypto)
 macro(spillway_find_openssl)
   find_dependency(OpenSSL)

@@ -58,7 +58,7 @@ elseif(STEP STREQUAL "project")
 
 elseif(STEP STREQUAL "core_alone")
   set(forbidden "")
-  foreach(package IN ITEMS SQLite3 prometheus-cpp OpenSSL)
+  foreach(package IN ITEMS SQLite3 PostgreSQL libpqxx PkgConfig prometheus-cpp OpenSSL)
     list(APPEND forbidden -D CMAKE_DISABLE_FIND_PACKAGE_${package}=ON)
   endforeach()
   run(${CMAKE_COMMAND} -S ${here}/find_package -B ${build} ${common} "-DCONSUMER_FLAGS=${FLAGS}" -D CMAKE_PREFIX_PATH=${prefix} -D MODULES=core ${forbidden})

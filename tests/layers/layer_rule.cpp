@@ -25,9 +25,10 @@ constexpr std::array levels{
 struct engine {
   std::string_view header;  ///< What its includes begin with.
   std::string_view place;   ///< Where it may be included: a folder, `backends/<name>/` of any module, "src/", or nowhere.
+  std::string_view lease{};  ///< The one public header that may: it lends the engine's own object.
 };
 
-constexpr std::array engines{engine{"sqlite3", "backends/sqlite/"},    engine{"pqxx/", "backends/postgres/"},
+constexpr std::array engines{engine{"sqlite3", "backends/sqlite/"},    engine{"pqxx/", "backends/postgres/", "include/spillway/db/pqxx_lease.hpp"},
                              engine{"libpq", "backends/postgres/"},    engine{"hiredis/", "src/redis/"},
                              engine{"prometheus/", "src/metrics/"},    engine{"boost/beast", "src/http/"},
                              engine{"zlib.h", "src/http/"},            engine{"brotli/", "src/http/"},
@@ -72,6 +73,7 @@ std::string refuse_module(const place& from, std::string_view module) {
 std::string refuse_engine(const place& from, std::string_view target) {
   for (const auto& each : engines) {
     if (!target.starts_with(each.header)) continue;
+    if (!each.lease.empty() && from.file == each.lease) return {};
     if (each.place.empty()) return "belongs into programs and tests, not into the library";
     const bool allowed = each.place.starts_with("backends/")
                              ? !from.is_public && from.file.find("/" + std::string{each.place}) != std::string::npos

@@ -60,6 +60,12 @@ TEST_CASE("layers.engine_headers_are_known_to_their_backend_alone") {
   CHECK(verdict("src/db/backends/sqlite/driver.cpp", "<sqlite3.h>") == "");
   CHECK(verdict("src/db/database.cpp", "<sqlite3.h>") != "");
   CHECK(verdict("include/spillway/db/sqlite.hpp", "<sqlite3.h>") != "");
+  CHECK(verdict("src/db/backends/postgres/pg_channel.hpp", "<libpq-fe.h>") == "");
+  CHECK(verdict("src/db/database.cpp", "<libpq-fe.h>") != "");
+  CHECK(verdict("include/spillway/db/postgres.hpp", "<libpq-fe.h>") != "");
+  CHECK(verdict("include/spillway/db/pqxx_lease.hpp", "<pqxx/pqxx>") == "");
+  CHECK(verdict("include/spillway/db/postgres.hpp", "<pqxx/pqxx>") != "");
+  CHECK(verdict("include/spillway/db/pqxx_lease.hpp", "<libpq-fe.h>") != "");
   CHECK(verdict("src/metrics/a.cpp", "<prometheus/registry.h>") == "");
   CHECK(verdict("include/spillway/metrics/a.hpp", "<prometheus/registry.h>") != "");
   CHECK(verdict("src/jobs/backends/redis/store.cpp", "<hiredis/hiredis.h>") == "");

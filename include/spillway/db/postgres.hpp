@@ -8,7 +8,10 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
+#include <functional>
 #include <string>
+#include <string_view>
 
 namespace spillway {
 
@@ -35,6 +38,25 @@ struct postgres_config {
 ///         authentication_failed, not_primary if the server is a standby, busy if it takes no more connections; each names host and port,
 ///         never the password.
 [[nodiscard]] SPILLWAY_EXPORT result<database, db_error> open_postgres(const postgres_config& config);
+
+/// Takes data for a COPY ... FROM STDIN from `source`, in pieces that may be cut anywhere, until one is empty; each must stay valid until the next
+/// call. Returns the rows that were copied.
+///
+///     copy_in(session, "COPY city (id, name) FROM STDIN", [&] { return next_piece(); }).value();
+///
+/// Errors:   what the server says about the data; db_errc::not_allowed on a session of another engine. What `source` throws passes through.
+/// Time:     within the transaction's deadline.
+/// Cost:     holds a few hundred KiB, whatever the size of the pieces.
+SPILLWAY_EXPORT result<std::uint64_t, db_error> copy_in(write_session& session, std::string_view sql, const std::function<std::string_view()>& source);
+
+/// Gives the data of a COPY ... TO STDOUT to `sink`, row by row as the server writes them, and returns how many. False ends it, and the
+/// transaction with it: nothing more can be done in that, and a write is not committed.
+SPILLWAY_EXPORT result<std::uint64_t, db_error> copy_out(read_session& session, std::string_view sql,
+                                                         const std::function<bool(std::string_view)>& sink);
+
+/// Runs one statement outside of any transaction, on a session that may write: VACUUM, CREATE INDEX CONCURRENTLY, ALTER TABLE ... DETACH
+/// PARTITION ... CONCURRENTLY. If the connection is lost meanwhile, it may have been done or not.
+SPILLWAY_EXPORT result<void, db_error> execute_alone(database& db, std::string_view sql, const session_options& options = {});
 
 /// The five characters of PostgreSQL's error code, "40001"; empty if the error was not the server's.
 [[nodiscard]] SPILLWAY_EXPORT std::string sqlstate_of(const db_error& error);

@@ -20,20 +20,16 @@ constexpr auto patience{20ms};
 /// The server's own limit lies behind ours, so that ours is what ends a statement while this process is alive.
 constexpr auto timeout_margin{1s};
 
-constexpr std::string_view stale_plan{"RevalidateCachedQuery"};
-
-bool is(const PGresult* answer, ExecStatusType status) noexcept { return PQresultStatus(answer) == status; }
-
-bool changes_rows(std::string_view tag) noexcept {
-  return tag.starts_with("INSERT") || tag.starts_with("UPDATE") || tag.starts_with("DELETE") || tag.starts_with("MERGE");
-}
-
 std::uint64_t number_in(const char* text) noexcept {
   std::uint64_t number{0};
   const std::string_view digits{text};
   std::from_chars(digits.data(), digits.data() + digits.size(), number);
   return number;
 }
+
+constexpr std::string_view stale_plan{"RevalidateCachedQuery"};
+
+bool is(const PGresult* answer, ExecStatusType status) noexcept { return PQresultStatus(answer) == status; }
 
 }  // namespace
 
@@ -99,10 +95,8 @@ std::string pg_connection::begin_sql() const {
   return fmt::format("BEGIN{}{}", isolation, kind_ == session_kind::read ? " READ ONLY" : "");
 }
 
-void pg_connection::queue_begin() {
-  first_ = !begun_;
-  if (begun_) return;
-  begun_ = true;
+/// What the session has to know before a transaction, or a statement alone.
+void pg_connection::queue_settings() {
   if (const auto generation = node_->statement_generation.load(std::memory_order_relaxed); generation != statement_generation_) {
     statement_generation_ = generation;
     cache_.forget_server();
@@ -120,7 +114,15 @@ void pg_connection::queue_begin() {
     send_text(step_kind::other, fmt::format("SET statement_timeout = {}", server_timeout_.count()));
     queue_sync();
   }
+}
+
+void pg_connection::queue_begin() {
+  first_ = !begun_;
+  if (begun_) return;
+  begun_ = true;
+  queue_settings();
   send_text(step_kind::begin, begin_sql());
+  if (control_->transaction.wants_id && kind_ == session_kind::write) send_text(step_kind::id, "SELECT pg_current_xact_id()");
 }
 
 void pg_connection::queue_prepared(const std::shared_ptr<pg_prepared>& statement) {
@@ -166,6 +168,11 @@ void pg_connection::note_answer(const step& of, const PGresult* answer, db_error
       if (of.kind == step_kind::prepare) of.prepared->on_server = true;
       if (of.kind == step_kind::end) committed_ = std::string_view{PQcmdStatus(const_cast<PGresult*>(answer))} == "COMMIT";
       break;
+    case PGRES_TUPLES_OK:
+      if (of.kind == step_kind::id) transaction_id_ = number_in(PQgetvalue(answer, 0, 0));
+      if (of.kind == step_kind::setting) synchronous_ = std::string_view{PQgetvalue(answer, 0, 0)} != "off";
+      if (of.kind == step_kind::position) position_ = pg_position{number_in(PQgetvalue(answer, 0, synchronous_ ? 0 : 1)), synchronous_};
+      break;
     default: break;
   }
 }
@@ -194,129 +201,6 @@ db_error pg_connection::settle(const pg_limit& limit) {
   return failure;
 }
 
-pg_wait pg_connection::next_row(reader& from, const pg_limit& limit, pg_result& into) {
-  if (!from.ahead.empty()) {
-    into = std::move(from.ahead.front());
-    from.ahead.pop_front();
-    return pg_wait::ready;
-  }
-  into.reset();
-  while (!from.ended) {
-    if (under_way_.empty()) return pg_wait::lost;  // it could not even be sent
-    const auto kind = under_way_.front().kind;
-    if (kind != step_kind::statement && kind != step_kind::fetch) {
-      if (const auto waited = read_step(limit, from.failure); waited != pg_wait::ready) return waited;
-      continue;
-    }
-    if (!from.one_by_one) from.one_by_one = PQsetSingleRowMode(channel_.raw()) == 1;
-    if (const auto waited = channel_.next(limit, into); waited != pg_wait::ready) return waited;
-    if (into) return pg_wait::ready;
-    under_way_.pop_front();
-    from.ended = true;
-  }
-  return pg_wait::ready;
-}
-
-/// A statement inside the handing out of another one's rows: the rest of those is put aside.
-void pg_connection::read_ahead() {
-  if (reading_ == nullptr || reading_->ended) return;
-  auto& from = *reading_;
-  std::deque<pg_result> ahead;
-  ahead.swap(from.ahead);
-  for (;;) {
-    pg_result row;
-    const auto waited = next_row(from, limit(), row);
-    if (waited != pg_wait::ready) {
-      from.failure = waited == pg_wait::lost ? lost(sql_) : interrupted(waited, sql_);
-      from.ended = true;
-      break;
-    }
-    if (!row) break;
-    if (is(row.get(), PGRES_FATAL_ERROR)) (void)failed(row.get(), sql_);
-    ahead.push_back(std::move(row));
-  }
-  from.ahead = std::move(ahead);
-  if (!given_up_ && !dead_) {
-    if (auto failure = settle(limit()); failure.failed() && !from.failure.failed()) from.failure = std::move(failure);
-  }
-}
-
-/// Hands the rows to the sink; false when that has had enough.
-bool pg_connection::read_rows(reader& from, row_data& rows, row_sink& sink, bool must_finish) {
-  for (;;) {
-    pg_result answer;
-    if (const auto waited = next_row(from, limit(), answer); waited != pg_wait::ready) {
-      from.failure = waited == pg_wait::lost ? lost(sql_) : interrupted(waited, sql_);
-      from.ended = true;
-      return true;
-    }
-    if (!answer) return true;
-    switch (PQresultStatus(answer.get())) {
-      case PGRES_SINGLE_TUPLE: {
-        from.decoder.append(answer.get(), 0, rows);
-        ++from.given;
-        from.given_bytes += rows.size_bytes();
-        answer.reset();
-        handed_out_ = true;
-        const auto sql = sql_;
-        auto* const outer = std::exchange(reading_, &from);
-        bool more{false};
-        try {
-          more = sink.row_added(rows);
-        } catch (...) {
-          reading_ = outer;
-          finish_rows(from, true, must_finish);
-          throw;
-        }
-        reading_ = outer;
-        sql_ = sql;
-        handed_out_ = true;
-        if (!more) return false;
-        if (const auto why = control_->interrupted()) {
-          from.failure = interrupted(*why == db_errc::cancelled ? pg_wait::cancelled : pg_wait::timed_out, sql_);
-          return true;
-        }
-        break;
-      }
-      case PGRES_TUPLES_OK:
-        from.decoder.name_columns(answer.get(), rows);
-        [[fallthrough]];
-      case PGRES_COMMAND_OK:
-        if (changes_rows(PQcmdStatus(answer.get()))) from.changed = number_in(PQcmdTuples(answer.get()));
-        break;
-      case PGRES_FATAL_ERROR:
-        if (!from.failure.failed()) from.failure = failed(answer.get(), sql_);
-        break;
-      default: break;
-    }
-  }
-}
-
-/// Reads what is left of a result, and the Sync behind it.
-void pg_connection::finish_rows(reader& from, bool early, bool must_finish) {
-  const auto until = early && !must_finish ? pg_limit{deadline::after(system_clock_source().now(), patience)} : limit();
-  while (!from.ended && !given_up_ && !dead_) {
-    pg_result answer;
-    const auto waited = next_row(from, until, answer);
-    if (waited == pg_wait::ready && answer && is(answer.get(), PGRES_FATAL_ERROR) && !from.failure.failed()) {
-      from.failure = failed(answer.get(), sql_);
-    } else if (waited == pg_wait::ready && answer && changes_rows(PQcmdStatus(answer.get()))) {
-      from.changed = number_in(PQcmdTuples(answer.get()));
-    } else if (waited == pg_wait::lost) {
-      from.failure = lost(sql_);
-    } else if (waited != pg_wait::ready) {
-      if (must_finish || !early) {
-        from.failure = interrupted(waited, sql_);
-      } else {
-        given_up_ = true;
-        lost_ = db_error{db_errc::result_too_large, "a statement was given up before the end of its result", 0, sql_};
-      }
-    }
-  }
-  if (given_up_ || dead_) return;
-  if (auto failure = settle(limit()); failure.failed() && !from.failure.failed()) from.failure = std::move(failure);
-}
-
 // ---- transactions -------------------------------------------------------------------------------------------------------------------------
 
 void pg_connection::forget_transaction() noexcept {
@@ -331,6 +215,8 @@ void pg_connection::forget_transaction() noexcept {
 
 result<void, db_error> pg_connection::begin(const statement_control& control) {
   forget_transaction();
+  transaction_id_.reset();
+  position_.reset();
   if (dead_) return db_error{db_errc::connection_lost, std::string{"the session is closed"}};
   control_ = &control;
   if (const auto why = control.interrupted()) {
@@ -344,6 +230,8 @@ result<void, db_error> pg_connection::commit() {
   if (lost_) {
     auto why = *lost_;
     rollback();
+    // A read has nothing to lose with what its function did not want to see the end of.
+    if (kind_ == session_kind::read && why == db_errc::result_too_large) return {};
     return why;
   }
   if (!begun_) {
@@ -357,7 +245,13 @@ result<void, db_error> pg_connection::commit() {
     return why;
   }
   committed_ = false;
+  const bool with_position = control_->transaction.wants_position && kind_ == session_kind::write;
+  if (with_position) send_text(step_kind::setting, "SHOW synchronous_commit");
   send_text(step_kind::end, "COMMIT");
+  // The insert position would be wrong: at the end of a page it lies behind the next page's header, which no replica reaches for a long time.
+  if (with_position) {
+    send_text(step_kind::position, "SELECT pg_current_wal_flush_lsn() - '0/0'::pg_lsn, pg_current_wal_insert_lsn() - '0/0'::pg_lsn");
+  }
   queue_sync();
   const bool waits = kind_ == session_kind::write || control_->transaction.isolation == transaction_isolation::serializable;
   if (!waits) {
@@ -383,7 +277,8 @@ void pg_connection::rollback() noexcept {
       if (!dead_ && !given_up_) {
         send_text(step_kind::end, "ROLLBACK");
         queue_sync();
-        if (kind_ == session_kind::write) (void)settle(limit_for_end());
+        // Others wait for the locks of a write. An answer that does not come is waited for elsewhere.
+        if (kind_ == session_kind::write) (void)settle({deadline::after(system_clock_source().now(), patience)});
         else channel_.flush();
       }
     }
@@ -433,8 +328,8 @@ db_error pg_connection::failed(const PGresult* answer, std::string_view sql) {
   } else if (state == "57014") {
     auto why = control_ == nullptr ? std::optional<db_errc>{} : control_->interrupted();
     if (!why) {
-      const bool by_timeout = server_timeout_ > 0ms && system_clock_source().now() - statement_began_ >= server_timeout_;
-      why = by_timeout ? db_errc::timed_out : db_errc::cancelled;  // somebody's pg_cancel_backend
+      // The code does not tell somebody's pg_cancel_backend from statement_timeout, the caller's own perhaps; the message does, in English.
+      why = error.message().find("user request") != std::string_view::npos ? db_errc::cancelled : db_errc::timed_out;
     }
     error = db_error{*why, std::string{error.message()}, error.native_code(), sql};
   } else if (const char* const where = PQresultErrorField(answer, PG_DIAG_SOURCE_FUNCTION);
@@ -485,181 +380,6 @@ bool pg_connection::heal(const db_error& failure) {
   return true;
 }
 
-// ---- statements ---------------------------------------------------------------------------------------------------------------------------
-
-db_error pg_connection::refusal_of(const pg_statement& statement, std::string_view sql) const {
-  const auto refuse = [sql](std::string_view why) { return db_error{db_errc::not_allowed, std::string{why}, 0, sql}; };
-  switch (statement.kind) {
-    case pg_statement_kind::transaction: return refuse("BEGIN, COMMIT and ROLLBACK belong to the session: it commits when the function returns");
-    case pg_statement_kind::transaction_mode: return refuse("how the transaction runs belongs to the session");
-    case pg_statement_kind::session_state: return refuse("what outlives the transaction does not belong into a session that others use next; SET LOCAL is allowed");
-    case pg_statement_kind::copy: return refuse("COPY has functions of its own");
-    default: return {};
-  }
-}
-
-result<std::shared_ptr<pg_prepared>, db_error> pg_connection::plan(std::string_view sql, std::span<const sql_value> parameters) {
-  auto known = cache_.find(sql, parameters);
-  if (!known) {
-    if (sql.find('\0') != std::string_view::npos) return db_error{db_errc::syntax_error, "the statement contains a NUL byte", 0, sql};
-    std::size_t at{0};
-    const auto statement = pg_next_statement(sql, at);
-    if (!statement) return db_error{db_errc::syntax_error, "there is no statement in the text", 0, sql};
-    if (pg_next_statement(sql, at)) return db_error{db_errc::multiple_statements, "one statement is taken; execute_script takes several", 0, sql};
-    if (auto refused = refusal_of(*statement, sql); refused.failed()) return refused;
-    if (statement->highest_parameter > pg_most_parameters) {
-      return db_error{db_errc::wrong_parameters, fmt::format("parameters are written $1 to ${}", pg_most_parameters), 0, sql};
-    }
-    if (statement->missing_parameter != 0) {
-      return db_error{db_errc::wrong_parameters,
-                      fmt::format("the statement uses ${} but not ${}", statement->highest_parameter, statement->missing_parameter), 0, sql};
-    }
-    if (statement->highest_parameter == parameters.size()) {
-      known = cache_.add(*statement, sql);
-    } else {
-      return db_error{db_errc::wrong_parameters,
-                      fmt::format("the statement takes {} parameters{}, {} given", statement->highest_parameter,
-                                  statement->highest_parameter == 0 ? "" : fmt::format(" (up to ${})", statement->highest_parameter),
-                                  parameters.size()),
-                      0, sql};
-    }
-  }
-  return known;
-}
-
-result<std::uint64_t, db_error> pg_connection::run(std::string_view sql, std::span<const sql_value> parameters, row_data& rows,
-                                                   row_sink& sink) {
-  if (const auto why = control_->interrupted()) return db_error{*why, {}, 0, sql};
-  read_ahead();
-  const auto statement = plan(sql, parameters);
-  if (!statement) return statement.error();
-  if (lost_ && (dead_ || given_up_ || (*statement)->kind != pg_statement_kind::rollback_to)) return *lost_;
-  if (auto refused = parameters_.assign(parameters, sql); refused.failed()) return refused;
-  sql_ = sql;
-  statement_began_ = system_clock_source().now();
-  handed_out_ = false;
-  const bool with_cursor = sink.is_stream() && (*statement)->kind == pg_statement_kind::query;
-  const auto run_once = [&] { return with_cursor ? run_cursor(*statement, rows, sink) : run_statement(*statement, rows, sink); };
-  auto done = run_once();
-  if (!done && !handed_out_ && heal(done.error())) done = run_once();
-  return done;
-}
-
-result<std::uint64_t, db_error> pg_connection::run_statement(const std::shared_ptr<pg_prepared>& statement, row_data& rows, row_sink& sink) {
-  reader from;
-  queue_begin();
-  queue_prepared(statement);
-  queue_sync();
-  channel_.flush();
-  // A write that returns rows has been carried out: nobody cancels it for the rows.
-  const bool must_finish = statement->kind != pg_statement_kind::query;
-  const bool more = read_rows(from, rows, sink, must_finish);
-  finish_rows(from, !more, must_finish);
-  if (from.failure.failed()) return from.failure;
-  if (statement->kind == pg_statement_kind::rollback_to) {
-    lost_.reset();
-    done_cursors_.clear();  // gone with the savepoint, or with the transaction later
-  }
-  if (!given_up_ && PQtransactionStatus(channel_.raw()) == PQTRANS_IDLE) {
-    lost_ = db_error{db_errc::engine_error, "the statement ended the transaction", 0, sql_};
-    return *lost_;
-  }
-  return from.changed;
-}
-
-result<std::uint64_t, db_error> pg_connection::run_cursor(const std::shared_ptr<pg_prepared>& statement, row_data& rows, row_sink& sink) {
-  constexpr std::uint64_t first_rows{64};
-  constexpr std::uint64_t most_rows{8'192};
-  constexpr std::uint64_t chunk_bytes{1U << 20U};  // what a nested statement makes this keep
-
-  const auto name = fmt::format("spillway_{}", cursors_++);
-  const auto declare = fmt::format("DECLARE {} NO SCROLL CURSOR FOR {}", name, statement->sql);
-  queue_begin();
-  for (const auto& done : std::exchange(done_cursors_, {})) send_text(step_kind::other, "CLOSE " + done);
-  if (PQsendQueryParams(channel_.raw(), declare.c_str(), parameters_.count(), parameters_.types(), parameters_.values(), parameters_.lengths(),
-                        parameters_.formats(), 0) == 1) {
-    under_way_.push_back({step_kind::other});
-  }
-  auto wanted = first_rows;
-  for (;;) {
-    reader from;
-    send_text(step_kind::fetch, fmt::format("FETCH {} FROM {}", wanted, name));
-    queue_sync();
-    channel_.flush();
-    const bool more = read_rows(from, rows, sink, true);
-    finish_rows(from, !more, true);
-    if (from.failure.failed()) return from.failure;
-    if (lost_) return *lost_;
-    if (!more || from.given < wanted) break;
-    first_ = false;
-    wanted = std::clamp<std::uint64_t>(chunk_bytes * from.given / std::max<std::uint64_t>(1, from.given_bytes), 1, most_rows);
-  }
-  done_cursors_.push_back(name);
-  return std::uint64_t{0};
-}
-
-result<void, db_error> pg_connection::run_script(std::string_view sql) {
-  constexpr std::size_t at_once{32};  // statements under way
-  if (sql.find('\0') != std::string_view::npos) return db_error{db_errc::syntax_error, "the script contains a NUL byte", 0, sql};
-  if (const auto why = control_->interrupted()) return db_error{*why, {}, 0, sql};
-  read_ahead();
-  if (lost_) return *lost_;
-  std::size_t at{0};
-  for (bool more{true}; more;) {
-    db_error refused;
-    std::vector<std::string_view> batch;
-    while (batch.size() < at_once) {
-      const auto statement = pg_next_statement(sql, at);
-      more = statement.has_value();
-      if (!more) break;
-      refused = refusal_of(*statement, statement->text);
-      if (!refused.failed() && statement->highest_parameter != 0) {
-        refused = db_error{db_errc::wrong_parameters, "a script takes no parameters", 0, statement->text};
-      }
-      if (refused.failed()) break;
-      batch.push_back(statement->text);
-    }
-    if (!batch.empty()) {
-      if (auto failure = run_batch(batch); failure.failed()) return failure;
-    }
-    if (refused.failed()) return refused;
-  }
-  return {};
-}
-
-db_error pg_connection::run_batch(const std::vector<std::string_view>& batch) {
-  queue_begin();
-  statement_began_ = system_clock_source().now();
-  for (const auto& text : batch) {
-    send_text(step_kind::script, std::string{text});
-  }
-  queue_sync();
-  channel_.flush();
-  db_error failure;
-  while (!under_way_.empty()) {
-    if (under_way_.front().kind == step_kind::script) {
-      const auto place = static_cast<std::size_t>(std::ranges::count(under_way_, step_kind::script, &step::kind));
-      sql_ = batch[batch.size() - place];
-    }
-    if (const auto waited = read_step(limit(), failure); waited != pg_wait::ready) {
-      auto why = waited == pg_wait::lost ? lost(sql_) : interrupted(waited, sql_);
-      return failure.failed() ? failure : why;
-    }
-  }
-  note_reports();
-  return failure;
-}
-
-result<void, db_error> pg_connection::lock_schema() {
-  constexpr std::string_view sql{"SELECT pg_advisory_xact_lock(8319679532431307373)"};  // "spillway": one number for all programs of this library
-  class nothing final : public row_sink {
-    bool row_added(row_data&) override { return true; }
-  } sink;
-  row_data rows;
-  if (const auto locked = run(sql, {}, rows, sink); !locked) return locked.error();
-  return {};
-}
-
 // ---- cleaning -----------------------------------------------------------------------------------------------------------------------------
 
 void pg_connection::clean(const std::function<bool(PGconn*, deadline)>& cancel) {
@@ -668,7 +388,11 @@ void pg_connection::clean(const std::function<bool(PGconn*, deadline)>& cancel) 
   given_up_ = false;
   lost_.reset();
   sql_ = {};
-  if (!dead_) (void)settle(until);
+  if (!dead_ && mode_ == mode::copy_in && end_copy_in("given up", until) != pg_wait::ready) dead_ = true;
+  std::uint64_t rows{0};
+  if (!dead_ && mode_ != mode::pipeline) (void)finish_simple(until, rows);
+  if (!dead_ && !given_up_ && mode_ != mode::pipeline) dead_ = !enter_pipeline();
+  if (!dead_ && !given_up_) (void)settle(until);
   if (!dead_ && !given_up_ && PQtransactionStatus(channel_.raw()) != PQTRANS_IDLE) send_text(step_kind::end, "ROLLBACK");
   if (!dead_ && !given_up_) {
     queue_sync();  // a barrier: a cancel request that comes after it finds nothing to cancel

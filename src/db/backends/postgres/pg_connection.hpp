@@ -19,6 +19,12 @@
 
 namespace spillway::detail {
 
+/// A place in the server's log.
+struct pg_position {
+  std::uint64_t lsn{0};
+  bool flushed{true};  ///< False with synchronous_commit off: the log may yet be lost up to there.
+};
+
 /// One session on the server.
 ///
 /// A transaction begins on the wire with its first statement: BEGIN and that statement go out together. Every run ends with one Sync, so a
@@ -48,10 +54,27 @@ class pg_connection final : public db_connection {
   /// pg_node::clean_timeout. `cancel` sends the request, and may fail.
   void clean(const std::function<bool(PGconn*, deadline)>& cancel);
 
-  [[nodiscard]] pg_channel& channel() noexcept { return channel_; }
+  /// Runs one statement that cannot run inside a transaction, before anything else was run in this one. It is done when this returns.
+  result<std::uint64_t, db_error> run_alone(std::string_view sql);
+
+  /// Of the transaction that ended last, if statement_control::transaction has asked for them.
+  [[nodiscard]] std::optional<std::uint64_t> transaction_id() const noexcept { return transaction_id_; }
+  [[nodiscard]] std::optional<pg_position> position() const noexcept { return position_; }
+
+  /// COPY ... FROM STDIN: takes pieces of the data, cut anywhere, until one is empty. Returns the rows that were copied. What `source` throws
+  /// passes through; then nothing was copied.
+  result<std::uint64_t, db_error> copy_in(std::string_view sql, const std::function<std::string_view()>& source);
+  /// COPY ... TO STDOUT: gives the data row by row; false ends it. Returns the rows that were given. What `sink` throws passes through.
+  result<std::uint64_t, db_error> copy_out(std::string_view sql, const std::function<bool(std::string_view)>& sink);
+
+  /// The connection as libpq's users know it: blocking, no pipeline. Whoever has it ends the transactions that he begins.
+  result<PGconn*, db_error> lend_raw();
+  /// Errors: the connection is lost, or a transaction was begun and not ended, or ours was ended.
+  db_error take_back_raw();
 
  private:
-  enum class step_kind : std::uint8_t { other, begin, deallocate, prepare, statement, fetch, script, end, sync };
+  enum class step_kind : std::uint8_t { other, begin, deallocate, prepare, statement, fetch, script, id, setting, position, end, sync };
+  enum class mode : std::uint8_t { pipeline, simple, copy_in, copy_out, lent };
   /// A command whose answer has not been read.
   struct step {
     step_kind kind;
@@ -76,6 +99,7 @@ class pg_connection final : public db_connection {
 
   // What goes out. False: the connection is lost.
   bool send_text(step_kind kind, const std::string& sql);
+  void queue_settings();
   void queue_begin();
   void queue_prepared(const std::shared_ptr<pg_prepared>& statement);
   void queue_sync();
@@ -95,6 +119,15 @@ class pg_connection final : public db_connection {
   result<std::uint64_t, db_error> run_statement(const std::shared_ptr<pg_prepared>& statement, row_data& rows, row_sink& sink);
   db_error run_batch(const std::vector<std::string_view>& statements);
   result<std::uint64_t, db_error> run_cursor(const std::shared_ptr<pg_prepared>& statement, row_data& rows, row_sink& sink);
+  /// Leaves the pipeline, the transaction begun if it should be.
+  db_error enter_simple(bool in_transaction);
+  bool enter_pipeline() noexcept;
+  pg_wait drain_output(const pg_limit& limit);
+  pg_wait end_copy_in(const char* why, const pg_limit& limit);
+  /// Reads the answers of a simple query; the first error is the answer.
+  db_error finish_simple(const pg_limit& limit, std::uint64_t& rows);
+  result<std::uint64_t, db_error> start_copy(std::string_view sql, ExecStatusType wanted);
+
   [[nodiscard]] db_error refusal_of(const pg_statement& statement, std::string_view sql) const;
   result<std::shared_ptr<pg_prepared>, db_error> plan(std::string_view sql, std::span<const sql_value> parameters);
   /// Whether a first statement that failed like this may be sent once more.
@@ -125,11 +158,14 @@ class pg_connection final : public db_connection {
   std::optional<db_error> lost_;  // why this transaction cannot be committed
   reader* reading_{nullptr};      // the innermost statement whose rows are being handed out
   std::string_view sql_;          // of the statement that runs now
+  mode mode_{mode::pipeline};
   std::uint64_t cursors_{0};
+  std::optional<std::uint64_t> transaction_id_;
+  std::optional<pg_position> position_;
+  bool synchronous_{true};
   std::vector<std::string> done_cursors_;
   std::chrono::milliseconds server_timeout_{0};
   bool server_timeout_known_{false};
-  time_point statement_began_{};
 };
 
 }  // namespace spillway::detail

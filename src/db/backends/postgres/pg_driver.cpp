@@ -1,15 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "pg_driver.hpp"
 
-#include "pg_error.hpp"
-
 #include <fmt/format.h>
 
 #include <stdexcept>
 
-namespace spillway {
-
-namespace detail {
+namespace spillway::detail {
 
 namespace {
 
@@ -79,12 +75,4 @@ statement_cache_stats pg_driver::cache_stats() const noexcept {
           static_cast<std::uint64_t>(counts.evictions.value())};
 }
 
-}  // namespace detail
-
-result<database, db_error> open_postgres(const postgres_config& config) {
-  return detail::open_database(config.database, std::make_unique<detail::pg_driver>(config));
-}
-
-std::string sqlstate_of(const db_error& error) { return detail::sqlstate_text(error.native_code()); }
-
-}  // namespace spillway
+}  // namespace spillway::detail
