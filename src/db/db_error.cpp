@@ -57,6 +57,8 @@ constexpr code_row code_rows[]{
     {db_errc::corrupt, "corrupt", "damaged, or not a database", errc::internal},
     {db_errc::callback_threw, "callback_threw", "the caller's function threw", errc::internal},
     {db_errc::engine_error, "engine_error", "the engine failed", errc::internal},
+    {db_errc::invalid_token, "invalid_token", "not a consistency token", errc::invalid},
+    {db_errc::foreign_token, "foreign_token", "a consistency token of another database system", errc::invalid},
 };
 static_assert(std::size(code_rows) == db_errc_count);
 

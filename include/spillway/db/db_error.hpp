@@ -48,6 +48,8 @@ enum class db_errc {
   corrupt,                ///< The file is damaged, or not a database. errc::internal.
   callback_threw,         ///< The caller's function threw; nothing was committed. errc::internal.
   engine_error,           ///< Anything else the engine reports. errc::internal.
+  invalid_token,          ///< Text that should be a consistency token is none. errc::invalid.
+  foreign_token,          ///< A consistency token of another database system. errc::invalid.
 };
 
 }  // namespace spillway
@@ -58,7 +60,7 @@ struct boost::system::is_error_code_enum<spillway::db_errc> : std::true_type {};
 namespace spillway {
 
 /// The values of db_errc are 1 to this.
-inline constexpr int db_errc_count{30};
+inline constexpr int db_errc_count{32};
 
 [[nodiscard]] SPILLWAY_EXPORT const boost::system::error_category& db_category() noexcept;
 
