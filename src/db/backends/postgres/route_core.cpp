@@ -143,8 +143,8 @@ void route_core::role_reported(node_index node, const measured& when, bool is_st
   if (!identity_.belongs(node)) return;
   const auto known = election_.role_of(node);
   if (is_standby) {
-    if (known == node_role::replica) return;
     election_.denies(node, when);
+    if (known == node_role::replica) return;  // no news, as with nearly every result
   }
   if (is_standby || known != node_role::primary) probe_now(node, when.answered);  // which timeline it is on, a report does not say
   settle(when.answered);
