@@ -145,7 +145,8 @@ void pg_connection::finish_rows(reader& from, bool early, bool must_finish) {
   const auto until = early && !must_finish ? pg_limit{deadline::after(system_clock_source().now(), patience)} : limit();
   while (!from.ended && !given_up_ && !dead_) {
     pg_result answer;
-    const auto waited = next_row(from, until, answer);
+    auto waited = next_row(from, until, answer);
+    if (waited == pg_wait::ready && !from.ended && until.until.passed(system_clock_source().now())) waited = pg_wait::timed_out;
     if (waited == pg_wait::ready && answer && is(answer.get(), PGRES_FATAL_ERROR) && !from.failure.failed()) {
       from.failure = failed(answer.get(), sql_);
     } else if (waited == pg_wait::ready && answer && changes_rows(PQcmdStatus(answer.get()))) {
