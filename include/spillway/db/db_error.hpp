@@ -62,6 +62,7 @@ enum class db_errc {
   cursor_tampered,        ///< A cursor was changed, or its key is no longer accepted. errc::invalid.
   cursor_foreign,         ///< A cursor of another query, sort or parameters. errc::invalid.
   cursor_expired,         ///< errc::invalid.
+  partition_conflict,     ///< Something is in the way of a partition that must be made. errc::conflict.
 };
 
 }  // namespace spillway
@@ -72,7 +73,7 @@ struct boost::system::is_error_code_enum<spillway::db_errc> : std::true_type {};
 namespace spillway {
 
 /// The values of db_errc are 1 to this.
-inline constexpr int db_errc_count{44};
+inline constexpr int db_errc_count{45};
 
 [[nodiscard]] SPILLWAY_EXPORT const boost::system::error_category& db_category() noexcept;
 

@@ -78,7 +78,10 @@ db_error pg_connection::finish_simple(const pg_limit& limit, std::uint64_t& rows
     pg_result answer;
     if (const auto waited = channel_.next(limit, answer); waited != pg_wait::ready) return failure.failed() ? failure : judge(waited);
     if (!answer) break;
-    if (PQresultStatus(answer.get()) == PGRES_FATAL_ERROR && !failure.failed()) failure = failed(answer.get(), sql_);
+    if (PQresultStatus(answer.get()) == PGRES_FATAL_ERROR && !failure.failed()) {
+      failure = failed(answer.get(), sql_);
+      copy_line_ = copy_line_of(answer.get());
+    }
     if (PQresultStatus(answer.get()) == PGRES_COMMAND_OK) {
       const std::string_view digits{PQcmdTuples(answer.get())};
       std::from_chars(digits.data(), digits.data() + digits.size(), rows);
