@@ -22,11 +22,13 @@
 
 namespace spillway::detail {
 
-enum class transaction_isolation : std::uint8_t { engine_default, read_committed, repeatable_read, serializable };
-
 /// What a transaction should be like, where the engine offers it.
 struct transaction_options {
-  transaction_isolation isolation{transaction_isolation::engine_default};
+  transaction_options() noexcept = default;
+  transaction_options(session_kind kind, const session_options& options) noexcept
+      : isolation{options.isolation}, wants_position{kind == session_kind::write && options.token != nullptr} {}
+
+  tx_isolation isolation{tx_isolation::usual};
   bool wants_id{false};        ///< The engine's number of a write, by which the end of it can be asked for later.
   bool wants_position{false};  ///< The position in the engine's log that a committed write has reached.
 };

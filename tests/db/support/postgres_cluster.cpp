@@ -4,7 +4,6 @@
 #include <libpq-fe.h>
 
 #include <array>
-#include <atomic>
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
@@ -157,11 +156,18 @@ std::string postgres_cluster::value(std::string_view statement, int node, std::s
   return sql(statement, node, database).at(0).at(0);
 }
 
-std::string postgres_cluster::make_database() const {
-  static std::atomic<int> made{0};
-  const auto name = "test" + std::to_string(made++);
+std::string postgres_cluster::make_database() {
+  if (!free_databases_.empty()) {
+    auto name = std::move(free_databases_.back());
+    free_databases_.pop_back();
+    sql("DROP SCHEMA public CASCADE; CREATE SCHEMA public", 0, name);
+    return name;
+  }
+  auto name = "test" + std::to_string(databases_++);
   sql("CREATE DATABASE " + name);
   return name;
 }
+
+void postgres_cluster::drop_database(std::string name) noexcept { free_databases_.push_back(std::move(name)); }
 
 }  // namespace spillway::tests

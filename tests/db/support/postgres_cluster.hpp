@@ -42,8 +42,9 @@ class postgres_cluster {
   text_rows sql(std::string_view statements, int node = 0, std::string_view database = {}) const;
   /// The first value of the first row.
   [[nodiscard]] std::string value(std::string_view statement, int node = 0, std::string_view database = {}) const;
-  /// Makes an empty database and returns its name.
-  [[nodiscard]] std::string make_database() const;
+  /// An empty database, which is nobody's again with `drop_database`.
+  [[nodiscard]] std::string make_database();
+  void drop_database(std::string name) noexcept;
 
  private:
   void command(std::vector<std::string> arguments) const;
@@ -52,10 +53,18 @@ class postgres_cluster {
   pid_t holder_{0};
   int holder_input_{-1};
   std::vector<std::string> urls_;
+  std::vector<std::string> free_databases_;  // making one takes longer than most tests
+  int databases_{0};
 };
 
 /// A database of its own in the shared cluster.
-struct postgres_database {
+class postgres_database {
+ public:
+  postgres_database() = default;
+  ~postgres_database() { cluster.drop_database(name); }
+  postgres_database(const postgres_database&) = delete;
+  postgres_database& operator=(const postgres_database&) = delete;
+
   postgres_cluster& cluster{postgres_cluster::shared()};
   std::string name{cluster.make_database()};
   [[nodiscard]] std::string url() const { return cluster.url(0, name); }
