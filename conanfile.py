@@ -18,6 +18,7 @@ MODULES = {
     "health": {"modules": ["core"], "requires": ["boost::json", "fmt::fmt"]},
     "pool": {"modules": ["core"], "requires": ["fmt::fmt"]},
     "db": {"modules": ["core", "pool"], "requires": ["fmt::fmt", "sqlite3::sqlite3"]},
+    "db_keyset": {"modules": ["core", "db"], "requires": ["fmt::fmt", "openssl::crypto"]},
     "db_postgres": {"modules": ["core", "db"], "requires": ["fmt::fmt", "libpq::libpq", "libpqxx::libpqxx"]},
     "http": {"modules": ["core"], "requires": ["fmt::fmt"]},
 }
@@ -54,6 +55,8 @@ class SpillwayConan(ConanFile):
         self.requires("fmt/[>=9 <13]")
         if self._needs("sqlite3"):
             self.requires("sqlite3/[>=3.40 <4]")
+        if self._needs("openssl"):
+            self.requires("openssl/[>=3 <4]")
         if self._needs("libpq"):
             self.requires("libpq/[>=14 <19]")
             self.requires("libpqxx/[>=7.7 <9]", transitive_headers=True)

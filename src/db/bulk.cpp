@@ -105,20 +105,20 @@ bool bulk_rows::sound(std::span<const sql_value> values) {
   }
   for (std::size_t i = 0; i < values.size(); ++i) {
     if (const auto* real = std::get_if<double>(&values[i].get()); real != nullptr && std::isnan(*real)) {
-      refuse(db_errc::type_mismatch, i, "NaN cannot be stored");
+      refuse(given_ - 1, db_errc::type_mismatch, i, "NaN cannot be stored");
       return false;
     }
   }
   for (const auto key : job_.keys) {
     if (!values[key].is_null()) continue;
-    refuse(db_errc::wrong_parameters, key, "a key is null, which is equal to nothing");
+    refuse(given_ - 1, db_errc::wrong_parameters, key, "a key is null, which is equal to nothing");
     return false;
   }
   return true;
 }
 
-void bulk_rows::refuse(db_errc code, std::size_t column, std::string_view why) {
-  failure_ = error_of_row(given_ - 1, {code, fmt::format("column {}: {}", job_.columns[column], why)});
+void bulk_rows::refuse(std::uint64_t row, db_errc code, std::size_t column, std::string_view why) {
+  failure_ = error_of_row(row, {code, fmt::format("column {}: {}", job_.columns[column], why)});
 }
 
 db_error error_of_row(std::uint64_t row, const db_error& error) { return error.prefixed(fmt::format("row {}: ", row)); }

@@ -35,8 +35,8 @@ class SPILLWAY_EXPORT bulk_rows {
   [[nodiscard]] std::optional<std::span<const sql_value>> next();
   [[nodiscard]] const db_error& failure() const noexcept { return failure_; }
   [[nodiscard]] std::uint64_t given() const noexcept { return given_; }
-  /// Ends the rows with a failure of the one given last.
-  void refuse(db_errc code, std::size_t column, std::string_view why);
+  /// Ends the rows with a failure of one that was given.
+  void refuse(std::uint64_t row, db_errc code, std::size_t column, std::string_view why);
 
  private:
   [[nodiscard]] bool sound(std::span<const sql_value> values);

@@ -61,6 +61,15 @@ class row_sink {
   ~row_sink() = default;
 };
 
+/// Rows nobody asked for.
+class dropped_rows final : public row_sink {
+ public:
+  bool row_added(row_data& rows) override {
+    rows.clear_rows();
+    return true;
+  }
+};
+
 /// One session of the engine. Used by one thread at a time.
 class SPILLWAY_EXPORT db_connection {
  public:

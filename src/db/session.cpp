@@ -32,19 +32,6 @@ result<void, db_error> session_context::run_script(std::string_view sql) {
   return timed(sql, [&] { return connection_->run_script(sql); });
 }
 
-namespace {
-
-/// Rows nobody asked for, of an INSERT ... RETURNING that is executed.
-class dropped_rows final : public row_sink {
- public:
-  bool row_added(row_data& rows) override {
-    rows.clear_rows();
-    return true;
-  }
-};
-
-}  // namespace
-
 result<std::uint64_t, db_error> session_context::bulk(const bulk_job& job, bulk_rows& rows) {
   return timed(fmt::format("bulk {} {}", job.kind == bulk_kind::update ? "update of" : "insert into", job.table),
                [&] { return connection_->bulk(job, rows); });

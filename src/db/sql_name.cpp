@@ -20,6 +20,12 @@ void append_quoted(std::string& sql, std::string_view part) {
 
 }  // namespace
 
+std::string quoted_part(std::string_view name) {
+  std::string sql;
+  append_quoted(sql, name);
+  return sql;
+}
+
 result<std::string, db_error> quoted_name(std::string_view name, std::string_view what, std::size_t most_parts) {
   const auto refuse = [&](std::string_view why) -> db_error {
     return {db_errc::wrong_parameters, fmt::format("{} \"{}\": {}", what, name.substr(0, 2 * name_limit_bytes), why)};

@@ -18,6 +18,9 @@ inline constexpr std::size_t name_limit_bytes{63};
 /// Errors: db_errc::wrong_parameters, calling the name `what`.
 [[nodiscard]] SPILLWAY_EXPORT result<std::string, db_error> quoted_name(std::string_view name, std::string_view what, std::size_t most_parts);
 
+/// One name, that the engine itself has told us.
+[[nodiscard]] SPILLWAY_EXPORT std::string quoted_part(std::string_view name);
+
 /// What stands behind the last dot.
 [[nodiscard]] inline std::string_view last_part(std::string_view name) noexcept { return name.substr(name.rfind('.') + 1); }
 

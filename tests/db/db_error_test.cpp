@@ -34,6 +34,9 @@ TEST_CASE("db_error.codes_are_instances_of_the_shared_conditions") {
   CHECK(make_error_code(db_errc::syntax_error) == errc::invalid);
   CHECK(make_error_code(db_errc::corrupt) == errc::internal);
   CHECK(make_error_code(db_errc::disk_full) == errc::unavailable);
+  CHECK(make_error_code(db_errc::not_supported) == errc::invalid);
+  CHECK(make_error_code(db_errc::cursor_tampered) == errc::invalid);
+  CHECK(make_error_code(db_errc::partition_conflict) == errc::conflict);
   CHECK(make_error_code(db_errc::serialization_failure) == errc::conflict);
   CHECK(make_error_code(db_errc::deadlock_detected) == errc::conflict);
   CHECK(make_error_code(db_errc::connection_lost) == errc::unavailable);

@@ -64,6 +64,7 @@ enum class db_errc {
   cursor_expired,         ///< errc::invalid.
   invalid_token,          ///< Text that should be a consistency token is none. errc::invalid.
   foreign_token,          ///< A consistency token of another database system. errc::invalid.
+  partition_conflict,     ///< Something is in the way of a partition that must be made. errc::conflict.
 };
 
 }  // namespace spillway
@@ -74,7 +75,7 @@ struct boost::system::is_error_code_enum<spillway::db_errc> : std::true_type {};
 namespace spillway {
 
 /// The values of db_errc are 1 to this.
-inline constexpr int db_errc_count{46};
+inline constexpr int db_errc_count{47};
 
 [[nodiscard]] SPILLWAY_EXPORT const boost::system::error_category& db_category() noexcept;
 

@@ -6,6 +6,7 @@
 #include "signature.hpp"
 
 #include "db/row_data.hpp"
+#include "db/session_context.hpp"
 #include "db/sql_name.hpp"
 
 #include <fmt/format.h>
@@ -13,6 +14,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <deque>
 #include <stdexcept>
 #include <utility>
 
@@ -228,7 +230,14 @@ result<keyset_page, db_error> keyset_pager::read(read_session& session, const ke
   const auto start = start_of(position);
   const auto statement = detail::keyset_sql(plan_->config, start, given.size(), size + 1);
   std::vector<sql_value> values{given.begin(), given.end()};
-  for (const auto column : statement.used) values.push_back(start.values[column]);
+  const bool by_text = detail::session_context::of(session).connection().infers_parameter_types();
+  std::deque<std::string> texts;
+  for (const auto column : statement.used) {
+    const auto& value = start.values[column];
+    const auto* real = std::get_if<double>(&value.get());
+    // A numeric compared with a double would become one, and no index holds that.
+    values.push_back(real != nullptr && by_text ? sql_value{texts.emplace_back(fmt::format("{}", *real))} : value);
+  }
   const auto rows = session.query(statement.sql, values);
   if (!rows) return rows.error();
   return page_maker{*plan_, position.place(), given, request.token, clock_->wall_now()}.page(*rows, size);

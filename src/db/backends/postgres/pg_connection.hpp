@@ -46,6 +46,9 @@ class pg_connection final : public db_connection {
 
   result<std::uint64_t, db_error> run(std::string_view sql, std::span<const sql_value> parameters, row_data& rows, row_sink& sink) override;
   result<void, db_error> run_script(std::string_view sql) override;
+  /// By statements if they are few, else by COPY, through a temporary table where conflicts are not an error.
+  result<std::uint64_t, db_error> bulk(const bulk_job& job, bulk_rows& rows) override;
+  [[nodiscard]] bool infers_parameter_types() const noexcept override { return true; }
   /// The table of migrations says it already.
   result<void, db_error> note_schema_version(std::size_t) override { return {}; }
   result<void, db_error> lock_schema() override;
@@ -126,6 +129,8 @@ class pg_connection final : public db_connection {
   pg_wait end_copy_in(const char* why, const pg_limit& limit);
   /// Reads the answers of a simple query; the first error is the answer.
   db_error finish_simple(const pg_limit& limit, std::uint64_t& rows);
+  result<std::uint64_t, db_error> copy_rows(std::string_view sql, const std::function<std::string_view()>& source);
+  result<std::uint64_t, db_error> merge_rows(const bulk_job& job, const std::function<std::string_view()>& source);
   result<std::uint64_t, db_error> start_copy(std::string_view sql, ExecStatusType wanted);
 
   /// Whether a first statement that failed like this may be sent once more.
@@ -158,6 +163,7 @@ class pg_connection final : public db_connection {
   std::string_view sql_;          // of the statement that runs now
   mode mode_{mode::pipeline};
   std::uint64_t cursors_{0};
+  std::uint64_t copy_line_{0};  // of its data, that the COPY which failed last stumbled over; from 1
   std::optional<std::uint64_t> transaction_id_;
   std::optional<pg_position> position_;
   bool synchronous_{true};

@@ -81,7 +81,10 @@ db_error pg_connection::finish_simple(const pg_limit& limit, std::uint64_t& rows
     if (!answer) break;
     switch (PQresultStatus(answer.get())) {
       case PGRES_FATAL_ERROR:
-        if (!failure.failed()) failure = failed(answer.get(), sql_);
+        if (!failure.failed()) {
+          failure = failed(answer.get(), sql_);
+          copy_line_ = copy_line_of(answer.get());
+        }
         break;
       case PGRES_COMMAND_OK: {
         const std::string_view digits{PQcmdTuples(answer.get())};

@@ -33,13 +33,6 @@ std::uint64_t number_in(const char* text) noexcept {
   return number;
 }
 
-class dropped_rows final : public row_sink {
-  bool row_added(row_data& rows) override {
-    rows.clear_rows();
-    return true;
-  }
-};
-
 }  // namespace
 
 pg_wait pg_connection::next_row(reader& from, const pg_limit& limit, pg_result& into) {

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <cstddef>
 
 namespace spillway::detail {
@@ -124,6 +125,19 @@ std::string one_line(std::string_view text) {
     blank = false;
     line += c;
   }
+  return line;
+}
+
+std::uint64_t copy_line_of(const PGresult* failed) noexcept {
+  const char* const field = PQresultErrorField(failed, PG_DIAG_CONTEXT);
+  // "COPY item, line 3, column price: ..."; what stands before may be of a trigger, and a table may be called anything.
+  const std::string_view context{field == nullptr ? "" : field};
+  constexpr std::string_view word{", line "};
+  const auto copy = context.find("COPY ");
+  const auto at = copy == std::string_view::npos ? copy : context.find(word, copy);
+  if (at == std::string_view::npos) return 0;
+  std::uint64_t line{0};
+  std::from_chars(context.data() + at + word.size(), context.data() + context.size(), line);
   return line;
 }
 

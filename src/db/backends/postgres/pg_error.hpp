@@ -5,6 +5,7 @@
 
 #include <spillway/db/db_error.hpp>
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -21,6 +22,8 @@ namespace spillway::detail {
 [[nodiscard]] bool ends_session(std::string_view sqlstate) noexcept;
 
 [[nodiscard]] std::string_view sqlstate_of(const PGresult* failed) noexcept;
+/// The line of its data, from 1, that a failed COPY names; 0 if it names none.
+[[nodiscard]] std::uint64_t copy_line_of(const PGresult* failed) noexcept;
 /// "message (SQLSTATE)". Never the detail: that holds values.
 [[nodiscard]] db_error pg_error(const PGresult* failed, std::string_view sql);
 /// The connection is gone; `said` is what libpq knows about it.

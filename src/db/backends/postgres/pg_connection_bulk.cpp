@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+// pg_connection: many rows.
+#include "pg_connection.hpp"
+
+#include "pg_bulk_sql.hpp"
+#include "pg_copy_text.hpp"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <charconv>
+#include <iterator>
+#include <vector>
+
+namespace spillway::detail {
+
+namespace {
+
+/// Up to so many rows go by statements of their own; from there on the round trips of COPY, or of a temporary table, are the cheaper way.
+constexpr std::size_t few_to_insert{3};
+constexpr std::size_t few_to_merge{16};
+constexpr std::size_t few_bytes{std::size_t{256} << 10U};
+constexpr std::size_t chunk_bytes{std::size_t{64} << 10U};
+
+/// The rows that come first, kept until it is known how many there are.
+class first_rows {
+ public:
+  first_rows(const bulk_job& job, bulk_rows& rows) : width_{job.columns.size()} {
+    const auto most = job.kind == bulk_kind::insert ? few_to_insert : few_to_merge;
+    for (;;) {
+      const auto values = rows.next();
+      ended_ = !values;
+      if (ended_) return;
+      for (const auto& value : *values) kept_.add(value);
+      ++kept_.rows;
+      if (kept_.rows > most || kept_.size_bytes() > few_bytes) return;
+    }
+  }
+
+  /// There were no more.
+  [[nodiscard]] bool ended() const noexcept { return ended_; }
+  [[nodiscard]] std::size_t count() const noexcept { return kept_.rows; }
+  [[nodiscard]] std::vector<sql_value> values(std::size_t row, std::size_t rows) const {
+    std::vector<sql_value> made;
+    for (auto cell = row * width_; cell < (row + rows) * width_; ++cell) made.push_back(kept_.value(cell));
+    return made;
+  }
+
+ private:
+  row_data kept_;
+  std::size_t width_;
+  bool ended_{false};
+};
+
+/// Thrown out of a COPY that must not be completed; `bulk_rows` knows why.
+struct copy_refused {};
+
+/// The data of a COPY: the rows that were kept, then the others.
+class copy_data {
+ public:
+  copy_data(const bulk_job& job, const first_rows& first, bulk_rows& rows) : numbered_{pg_needs_numbers(job.kind)}, first_{first}, rows_{rows} {
+    text_.reserve(chunk_bytes + chunk_bytes / 4);
+  }
+
+  std::string_view next() {
+    text_.clear();
+    while (text_.size() < chunk_bytes) {
+      if (number_ < first_.count()) {
+        const auto values = first_.values(number_, 1);
+        add(values);
+      } else if (const auto values = rows_.next()) {
+        add(*values);
+      } else if (rows_.failure().failed()) {
+        throw copy_refused{};
+      } else {
+        break;
+      }
+    }
+    return text_;
+  }
+
+ private:
+  void add(std::span<const sql_value> values) {
+    if (const auto unfit = append_copy_values(text_, values)) {
+      rows_.refuse(number_, db_errc::type_mismatch, *unfit, "PostgreSQL cannot store text with a NUL byte");
+      throw copy_refused{};
+    }
+    if (numbered_) {
+      std::array<char, 24> digits;
+      text_ += '\t';
+      text_.append(digits.begin(), std::to_chars(digits.begin(), digits.end(), number_).ptr);
+    }
+    text_ += '\n';
+    ++number_;
+  }
+
+  bool numbered_;
+  const first_rows& first_;
+  bulk_rows& rows_;
+  std::string text_;
+  std::size_t number_{0};
+};
+
+}  // namespace
+
+result<std::uint64_t, db_error> pg_connection::bulk(const bulk_job& job, bulk_rows& rows) {
+  const first_rows first{job, rows};
+  if (rows.failure().failed()) return rows.failure();
+  row_data none;
+  dropped_rows sink;
+  if (first.ended()) {
+    if (first.count() == 0) return std::uint64_t{0};
+    // Rows that are skipped cannot be to blame, so one statement takes them all.
+    if (job.kind == bulk_kind::insert_or_skip) return run(insert_sql(job, first.count()), first.values(0, first.count()), none, sink);
+    const auto sql = job.kind == bulk_kind::update ? update_sql(job) : insert_sql(job, 1);
+    std::uint64_t written{0};
+    for (std::size_t row = 0; row < first.count(); ++row) {
+      const auto done = run(sql, first.values(row, 1), none, sink);
+      if (!done) return error_of_row(row, done.error());
+      written += *done;
+    }
+    return written;
+  }
+  if (!pg_needs_staging(job.kind)) return copy_rows(pg_copy_sql(job), [data = copy_data{job, first, rows}]() mutable { return data.next(); });
+  return merge_rows(job, [data = copy_data{job, first, rows}]() mutable { return data.next(); });
+}
+
+result<std::uint64_t, db_error> pg_connection::copy_rows(std::string_view sql, const std::function<std::string_view()>& source) {
+  copy_line_ = 0;
+  try {
+    auto done = copy_in(sql, source);
+    if (!done && copy_line_ > 0) return error_of_row(copy_line_ - 1, done.error());
+    return done;
+  } catch (const copy_refused&) {
+    return db_error{db_errc::type_mismatch};  // bulk_rows says more
+  }
+}
+
+result<std::uint64_t, db_error> pg_connection::merge_rows(const bulk_job& job, const std::function<std::string_view()>& source) {
+  if (const auto made = run_script(pg_staging_sql(job)); !made) return made.error();
+  if (const auto copied = copy_rows(pg_copy_sql(job), source); !copied) return copied.error();
+  // Not worth a place among the prepared statements.
+  const auto sql = pg_merge_sql(job);
+  sql_ = sql;
+  row_data none;
+  dropped_rows sink;
+  (void)parameters_.assign({}, sql);
+  auto merged = run_statement(std::make_shared<pg_prepared>(pg_prepared{.key = {}, .name = {}, .sql = sql}), none, sink);
+  sql_ = {};
+  if (!merged) return merged;
+  if (const auto dropped = run_script(pg_drop_staging_sql); !dropped) return dropped.error();
+  return merged;
+}
+
+}  // namespace spillway::detail

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "db/backends/postgres/pg_bulk_sql.hpp"
+#include "db/bulk_conformance.hpp"
+#include "db/support/postgres_cluster.hpp"
+
+#include <spillway/db/postgres.hpp>
+
+#include <string>
+#include <thread>
+#include <tuple>
+#include <vector>
+
+using namespace spillway;
+using namespace spillway::tests;
+using detail::bulk_job;
+using detail::bulk_kind;
+
+namespace {
+
+database open(const postgres_database& place) {
+  postgres_config config;
+  config.url = place.url();
+  config.readers = 2;
+  config.writers = 4;
+  return open_postgres(config).value();
+}
+
+}  // namespace
+
+TEST_CASE("bulk.on PostgreSQL") {
+  const postgres_database place;
+  auto db = open(place);
+  bulk_conformance(db, "BYTEA");
+}
+
+TEST_CASE("bulk.the statements for PostgreSQL") {
+  bulk_job job{bulk_kind::insert, R"("s"."t")", {R"("a")", R"("b")"}, {}, {}};
+  CHECK(detail::pg_copy_sql(job) == R"(COPY "s"."t" ("a", "b") FROM STDIN)");
+  job.kind = bulk_kind::insert_or_skip;
+  CHECK(detail::pg_staging_sql(job) == R"(CREATE TEMP TABLE spillway_bulk ON COMMIT DROP AS SELECT "a", "b" FROM "s"."t" WITH NO DATA)");
+  CHECK(detail::pg_copy_sql(job) == "COPY pg_temp.spillway_bulk FROM STDIN");
+  CHECK(detail::pg_merge_sql(job) == R"(INSERT INTO "s"."t" ("a", "b") SELECT "a", "b" FROM pg_temp.spillway_bulk ON CONFLICT DO NOTHING)");
+  job.kind = bulk_kind::insert_or_update;
+  job.keys = {0};
+  job.set = {1};
+  CHECK(detail::pg_staging_sql(job).find(R"("b", 0::bigint AS spillway_row FROM)") != std::string::npos);
+  CHECK(detail::pg_merge_sql(job) ==
+        R"(INSERT INTO "s"."t" ("a", "b") SELECT DISTINCT ON ("a") "a", "b" FROM pg_temp.spillway_bulk ORDER BY "a", spillway_row DESC )"
+        R"(ON CONFLICT ("a") DO UPDATE SET "b" = excluded."b")");
+  job.kind = bulk_kind::update;
+  CHECK(detail::pg_merge_sql(job) ==
+        R"(UPDATE "s"."t" AS target SET "b" = given."b" FROM (SELECT DISTINCT ON ("a") "a", "b" FROM pg_temp.spillway_bulk )"
+        R"(ORDER BY "a", spillway_row DESC) AS given WHERE target."a" = given."a")");
+}
+
+TEST_CASE("bulk.text with a NUL byte is refused by row and column, and nothing stays") {
+  const postgres_database place;
+  auto db = open(place);
+  make_bulk_tables(db, "BYTEA");
+  auto rows = items(0, 100);
+  std::get<1>(rows[70]) = std::string{"a\0b", 3};
+  const auto done = insert_items(db, rows);
+  CHECK(done.error() == db_errc::type_mismatch);
+  CHECK(done.error().message() == "row 70: column \"name\": PostgreSQL cannot store text with a NUL byte");
+  CHECK(names_of(db).empty());
+  rows.resize(71);
+  rows.erase(rows.begin(), rows.begin() + 70);
+  CHECK(insert_items(db, rows).error() == db_errc::type_mismatch);
+  CHECK(insert_items(db, items(0, 100), on_conflict::skip()).value().written == 100);
+}
+
+TEST_CASE("bulk.the row the server stumbles over is named, straight into the table and on the way to it") {
+  const postgres_database place;
+  auto db = open(place);
+  make_bulk_tables(db, "BYTEA");
+  std::vector<std::tuple<std::string, std::string, double>> rows;
+  for (int i = 0; i < 200; ++i) rows.emplace_back(i == 150 ? "x" : std::to_string(i), "name", 1.0);
+  for (const auto& conflict : {on_conflict::fail(), on_conflict::skip(), on_conflict::update({"id"})}) {
+    const auto done = insert_items(db, rows, conflict);
+    CHECK(done.error() == db_errc::type_mismatch);
+    CHECK(done.error().message() == "row 150: invalid input syntax for type bigint: \"x\" (22P02)");
+  }
+  CHECK(names_of(db).empty());
+}
+
+TEST_CASE("bulk.goes into partitioned tables, columns of other types, and beside triggers") {
+  const postgres_database place;
+  auto db = open(place);
+  db.write([](write_session& s) {
+    return s.execute_script(R"(
+      CREATE TABLE event (at timestamptz NOT NULL, id uuid NOT NULL, ok boolean NOT NULL, price numeric(10, 2), body jsonb, tags text[],
+                          PRIMARY KEY (at, id)) PARTITION BY RANGE (at);
+      CREATE TABLE event_1 PARTITION OF event FOR VALUES FROM ('2026-01-01') TO ('2026-02-01');
+      CREATE TABLE event_2 PARTITION OF event FOR VALUES FROM ('2026-02-01') TO ('2026-03-01');)");
+  }).value();
+  const bulk_target target{"public.event", {"at", "id", "ok", "price", "body", "tags"}};
+  for (const int count : {3, 500}) {
+    std::vector<std::vector<sql_value>> rows;
+    std::vector<std::string> ids;
+    for (int i = 0; i < count; ++i) ids.push_back("00000000-0000-0000-0000-" + std::to_string(100'000'000'000 + i));
+    for (int i = 0; i < count; ++i) {
+      rows.push_back({i % 2 == 0 ? "2026-01-05 10:00:00+00" : "2026-02-05 10:00:00+00", ids[static_cast<std::size_t>(i)], i % 3 == 0, 1.25,
+                      R"({"a": "\"x\\y\""})", R"({a,"b c"})"});
+    }
+    for (const auto& conflict : {on_conflict::skip(), on_conflict::update({"at", "id"})}) {
+      CHECK(db.write([&](write_session& s) { return bulk_insert(s, target, rows, conflict); }).value().given == rows.size());
+    }
+    const auto stored = db.read([](read_session& s) {
+      return s.query_one<std::int64_t>("SELECT count(*) FROM event WHERE body->>'a' = $1 AND tags[2] = 'b c' AND price = 1.25", R"("x\y")");
+    });
+    CHECK(stored.value() == count);
+  }
+}
+
+TEST_CASE("bulk.two upserts of the same rows in opposite orders do not lock each other out") {
+  const postgres_database place;
+  auto db = open(place);
+  make_bulk_tables(db, "BYTEA");
+  const auto up = items(0, 2'000);
+  const std::vector<item_row> down{up.rbegin(), up.rend()};
+  std::vector<std::thread> writers;
+  for (int t = 0; t < 4; ++t) {
+    writers.emplace_back([&, t] {
+      for (int i = 0; i < 5; ++i) {
+        const auto done = insert_items(db, (t + i) % 2 == 0 ? up : down, on_conflict::update({"id"}));
+        CHECK(done.has_value());
+        if (!done) MESSAGE(done.error());
+      }
+    });
+  }
+  for (auto& writer : writers) writer.join();
+  CHECK(names_of(db).size() == 2'000);
+}
+
+TEST_CASE("bulk.a deadline ends it, and the session is as good as before") {
+  const postgres_database place;
+  auto db = open(place);
+  make_bulk_tables(db, "BYTEA");
+  const auto endless = std::views::iota(0) | std::views::transform([](int i) { return std::tuple{i, std::string{"x"}, 1.0}; });
+  const auto done = db.write([&](write_session& s) { return bulk_insert(s, item_target, endless); }, std::chrono::milliseconds{100});
+  CHECK(done.error() == db_errc::timed_out);
+  CHECK(names_of(db).empty());
+  CHECK(insert_items(db, items(0, 100)).has_value());
+}
