@@ -86,7 +86,7 @@ io_runner_config timer_thread() {
 }  // namespace
 
 database_state::database_state(const database_config& config, std::shared_ptr<session_source> source)
-    : config_{validated(config)}, source_{std::move(source)}, timers_{timer_thread()}, retry_budget_{config.retry.budget_ratio, config.retry.budget_burst} {}
+    : config_{validated(config)}, timers_{timer_thread()}, source_{std::move(source)}, retry_budget_{config.retry.budget_ratio, config.retry.budget_burst} {}
 
 database_state::~database_state() { (void)close(); }
 

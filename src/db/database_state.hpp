@@ -84,8 +84,8 @@ class database_state {
   void start_workers();
 
   database_config config_;
+  io_runner timers_;  // of the source, which goes first
   std::shared_ptr<session_source> source_;
-  io_runner timers_;  // of the source
   one_kind reads_;
   one_kind writes_;
   std::array<striped_counter, db_errc_count + 1> errors_;
