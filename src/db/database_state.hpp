@@ -42,7 +42,7 @@ class database_state {
 
   result<void, db_error> open();
 
-  transaction_end run(session_kind kind, session_task& task, const session_options& options, bool may_wait);
+  transaction_end run(session_kind kind, session_task& task, const session_options& options, bool may_wait, bool single = false);
   /// The same, as often as tx_retry_config allows and the end of it asks for.
   transaction_end run_again(session_kind kind, session_task& task, const session_options& options);
   void start(session_kind kind, bool again, std::shared_ptr<session_operation> operation, const session_options& options);

@@ -31,6 +31,7 @@ struct transaction_options {
       : isolation{options.isolation}, wants_position{kind == session_kind::write && options.token != nullptr} {}
 
   tx_isolation isolation{tx_isolation::usual};
+  bool single{false};          ///< One statement that reads and nothing else, so it needs no transaction around it.
   bool wants_id{false};        ///< The engine's number of a write, by which the end of it can be asked for later.
   bool wants_position{false};  ///< The position in the engine's log that a committed write has reached.
 };

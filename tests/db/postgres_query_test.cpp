@@ -172,3 +172,19 @@ TEST_CASE("postgres_query.closing_answers_what_is_under_way_and_refuses_what_com
   for (auto& each : asked) CHECK(each.get().has_value());
   CHECK(db.async_query(sql_query{"SELECT 1"}, 20s, use_future).get().error() == db_errc::shutting_down);
 }
+
+TEST_CASE("postgres_query.a_blocking_one_takes_one_round_trip_and_no_transaction") {
+  const postgres_fixture fixture;
+  auto db = fixture.open();
+  const sql_query state{"SELECT pg_current_xact_id_if_assigned() IS NULL, now() = statement_timestamp(), current_setting('transaction_read_only')"};
+  for (int i = 0; i < 3; ++i) {
+    const auto rows = db.query(state).value();
+    CHECK(rows[0].get<bool>(0));
+    CHECK(rows[0].get<std::string>(2) == "on");
+  }
+  CHECK(db.query(sql_query{"CREATE TABLE t (x int)"}).error() == db_errc::read_only);
+  CHECK(db.query(sql_query{"SELECT 1 / 0"}).error() == db_errc::type_mismatch);
+  CHECK(db.query(sql_query{"SELECT pg_sleep(600)"}, 20ms).error() == db_errc::timed_out);
+  CHECK(db.query(sql_query{"SELECT 5"}).value()[0].as<int>() == 5);  // the session is as good as before
+  CHECK(db.read([](read_session& s) { return s.query_one<int>("SELECT 6"); }).value() == 6);
+}

@@ -191,7 +191,7 @@ result<std::uint64_t, db_error> pg_connection::run_statement(const std::shared_p
     lost_.reset();
     done_cursors_.clear();  // gone with the savepoint, or with the transaction later
   }
-  if (!given_up_ && PQtransactionStatus(channel_.raw()) == PQTRANS_IDLE) {
+  if (begun_ && !given_up_ && PQtransactionStatus(channel_.raw()) == PQTRANS_IDLE) {
     lost_ = db_error{db_errc::engine_error, "the statement ended the transaction", 0, sql_};
     return *lost_;
   }
