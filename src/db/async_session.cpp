@@ -20,6 +20,7 @@ async_session::async_session(database_state& state, session_kind kind, std::shar
       operation_{std::move(operation)},
       control_{until},
       label_{options.label},
+      alone_{options.alone},
       where_{options.where},
       threads_work_{threads},
       handler_work_{operation_->executor(threads)} {
@@ -45,24 +46,35 @@ void async_session::ask(session_pool& sessions) {
 }
 
 void async_session::refuse(db_errc why) {
-  boost::asio::post(threads_work_.get_executor(), [call = shared_from_this(), why] { call->finish({}, why); });
+  boost::asio::post(threads_work_.get_executor(), [call = shared_from_this(), why] {
+    call->end.failure = why;
+    call->finish();
+  });
 }
 
 void async_session::run(session_pool& sessions, result<session_lease, pool_error> given) {
-  if (!given) {
-    auto failure = sessions.error_of(given.error());
-    state_->count_error(failure.code());
-    finish({}, std::move(failure));
-    return;
+  if (given) {
+    waiting_ = shared_from_this();
+    if (!state_->run_on(kind_, std::move(*given), operation_->task(), control_, label_, alone_, *this)) return;
+    waiting_.reset();
+  } else {
+    end.failure = sessions.error_of(given.error());
   }
-  auto end = state_->run_on(kind_, std::move(*given), operation_->task(), control_, label_);
-  finish(std::move(end.thrown), std::move(end.failure));
+  state_->count_error(outcome());
+  finish();
 }
 
-void async_session::finish(std::exception_ptr thrown, db_error failure) {
+void async_session::told(const db_error& failure) noexcept {
+  settle(failure);
+  state_->count_error(outcome());
+  // Not here: handlers may take their time, and others are still to be told.
+  boost::asio::post(threads_work_.get_executor(), [call = std::move(waiting_)] { call->finish(); });
+}
+
+void async_session::finish() {
   const auto own_work = std::move(threads_work_);
   boost::asio::dispatch(handler_work_.get_executor(),
-                        [call = shared_from_this(), thrown = std::move(thrown), failure = std::move(failure)]() mutable {
+                        [call = shared_from_this(), thrown = std::move(end.thrown), failure = std::move(end.failure)]() mutable {
                           // The handler may use its slot for what it does next.
                           if (auto slot = call->operation_->cancellation_slot(); slot.is_connected()) slot.clear();
                           const auto operation = std::move(call->operation_);

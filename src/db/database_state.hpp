@@ -2,8 +2,10 @@
 #pragma once
 
 #include "db_driver.hpp"
+#include "session_call.hpp"
 #include "session_context.hpp"
 #include "session_pool.hpp"
+#include "write_group.hpp"
 
 #include <spillway/core/io_runner.hpp>
 #include <spillway/core/striped_counter.hpp>
@@ -18,12 +20,6 @@
 #include <optional>
 
 namespace spillway::detail {
-
-/// How a read or write ended: with an error, with what the caller's function threw, or well.
-struct transaction_end {
-  db_error failure;
-  std::exception_ptr thrown;
-};
 
 /// The body of `database`: a pool of sessions of each kind, and threads for the asynchronous calls.
 ///
@@ -43,21 +39,22 @@ class database_state {
   [[nodiscard]] database_stats stats() const;
   [[nodiscard]] std::string_view system_name() const noexcept { return driver_->system_name(); }
 
-  /// Runs the task on a session, and gives the session back.
-  transaction_end run_on(session_kind kind, session_lease session, session_task& task, const statement_control& control, std::string_view label);
+  /// Runs the task on a session, and gives the session back. False: it is committed together with others, and `call` told when that is done.
+  /// `alone`: never so.
+  bool run_on(session_kind kind, session_lease session, session_task& task, const statement_control& control, std::string_view label, bool alone,
+              session_call& call);
   void count_error(error_code code) noexcept;
 
  private:
   struct one_kind {
     std::optional<session_pool> sessions;
-    striped_counter committed;
-    striped_counter rolled_back;
+    transaction_counts ended;
   };
 
   [[nodiscard]] one_kind& side(session_kind kind) noexcept { return kind == session_kind::read ? reads_ : writes_; }
   [[nodiscard]] const one_kind& side(session_kind kind) const noexcept { return kind == session_kind::read ? reads_ : writes_; }
 
-  transaction_end transact(session_kind kind, session_context& context, session_task& task);
+  void transact(session_kind kind, session_context& context, session_task& task, session_call& call);
   void log_slow(session_kind kind, const session_context& context, std::string_view label);
   /// Logs what a handler threw. May be kept longer than this.
   [[nodiscard]] std::function<void(std::exception_ptr)> exception_report() const;
@@ -74,6 +71,7 @@ class database_state {
   io_runner timers_;                   // of the pools
   one_kind reads_;
   one_kind writes_;
+  write_group group_;
   std::array<striped_counter, db_errc_count + 1> errors_;
   striped_counter slow_statements_;
 

@@ -57,6 +57,7 @@ constexpr code_row code_rows[]{
     {db_errc::corrupt, "corrupt", "damaged, or not a database", errc::internal},
     {db_errc::callback_threw, "callback_threw", "the caller's function threw", errc::internal},
     {db_errc::engine_error, "engine_error", "the engine failed", errc::internal},
+    {db_errc::aborted, "aborted", "another transaction was in the way", errc::unavailable},
 };
 static_assert(std::size(code_rows) == db_errc_count);
 

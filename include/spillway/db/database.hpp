@@ -31,6 +31,10 @@ struct database_config {
   std::chrono::milliseconds slow_statement{500};      ///< Statements that take this long are logged. In [0, 1 day].
   std::chrono::milliseconds slow_wait{1'000};         ///< Waits for a session that take this long are logged. 0: never. In [0, 1 day].
   std::chrono::milliseconds leak_after{0};            ///< Sessions held this long are logged, with their place. 0: never. In [0, 1 day].
+  /// Writes that may share a commit, on an engine that can: those that wait for the session anyway. In [1, 10'000]; 1: each has its own.
+  std::size_t group_members{64};
+  /// How long the first of them may wait for the others; none begins that would probably not end within. In [0, 1 min]; 0: each has its own.
+  std::chrono::milliseconds group_time{5};
   log_sink log{};                                     ///< Hears of slow statements and waits, and of sessions held for too long.
 };
 
@@ -47,6 +51,8 @@ struct session_options {
   std::optional<std::chrono::nanoseconds> timeout;  ///< From the call on. None: `database_config.timeout`.
   deadline until;                                   ///< The request's own deadline; the sooner of both counts.
   std::string label;                                ///< Goes into the log with slow statements.
+  /// Shares no commit: for a write that takes long, as those who ended before it would wait for it, or one that waits for another to return.
+  bool alone{false};
   std::source_location where;                       ///< Where the session was asked for: named in time-outs of others, and with leaks.
 };
 

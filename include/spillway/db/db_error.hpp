@@ -48,6 +48,7 @@ enum class db_errc {
   corrupt,                ///< The file is damaged, or not a database. errc::internal.
   callback_threw,         ///< The caller's function threw; nothing was committed. errc::internal.
   engine_error,           ///< Anything else the engine reports. errc::internal.
+  aborted,                ///< Another write that shared the transaction ended it; nothing was committed, and again it may work. errc::unavailable.
 };
 
 }  // namespace spillway
@@ -58,7 +59,7 @@ struct boost::system::is_error_code_enum<spillway::db_errc> : std::true_type {};
 namespace spillway {
 
 /// The values of db_errc are 1 to this.
-inline constexpr int db_errc_count{30};
+inline constexpr int db_errc_count{31};
 
 [[nodiscard]] SPILLWAY_EXPORT const boost::system::error_category& db_category() noexcept;
 
