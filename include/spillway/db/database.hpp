@@ -85,9 +85,10 @@ SPILLWAY_EXPORT void start_operation(const std::shared_ptr<database_state>& stat
 ///               outlive that.
 /// Errors:       see db_errc. Asking for a session while holding one of the same database, or blocking one of its threads, is
 ///               db_errc::would_deadlock. What a handler without an executor throws is logged, and goes no further.
-/// Time:         one deadline for waiting and running; it interrupts a running statement. A commit that has begun is not interrupted.
+/// Time:         one deadline for waiting and running; it interrupts a running statement. What ended in time is committed, if need be together with
+///               writes that wait behind it, see `group_time`; then the answer may come late. Such a commit is not interrupted.
 /// Cancellation: `async_` honours all types: in the queue at once, later at the next statement or inside a running one; then nothing was
-///               committed.
+///               committed. When the function has ended it is too late.
 /// Cost:         a read or write is two short locks and the engine's begin and commit, and allocates only to wait. The threads of the
 ///               `async_` face, one for each session and one more, start with its first use.
 class SPILLWAY_EXPORT database {
