@@ -64,33 +64,48 @@ void async_session::ask() {
 
 void async_session::end_without_session(db_error failure) {
   state_->count_error(failure.code());
-  boost::asio::post(threads_work_.get_executor(), [call = shared_from_this(), failure = std::move(failure)] { call->finish({}, failure); });
+  boost::asio::post(threads_work_.get_executor(), [call = shared_from_this(), failure = std::move(failure)] {
+    call->end.failure = failure;
+    call->finish();
+  });
 }
 
 void async_session::refuse(db_errc why) {
-  boost::asio::post(threads_work_.get_executor(), [call = shared_from_this(), why] { call->finish({}, why); });
+  boost::asio::post(threads_work_.get_executor(), [call = shared_from_this(), why] {
+    call->end.failure = why;
+    call->finish();
+  });
 }
 
 void async_session::run(const session_pool& sessions, result<session_lease, pool_error> given) {
   auto& source = state_->source();
   if (!given) {
     if (source.refused(search_, given.error())) return ask();
-    auto failure = sessions.error_of(given.error());
-    state_->count_error(failure.code());
-    return end_of_run({std::move(failure)});
-  }
-  if (!source.accept(search_, *given)) {
+    end.failure = sessions.error_of(given.error());
+  } else if (!source.accept(search_, *given)) {
     given->release();
     return ask();
+  } else {
+    kept_ = shared_from_this();
+    if (!state_->run_on(search_, std::move(*given), operation_->task(), control_, *this)) return;
+    kept_.reset();
   }
-  auto end = state_->run_on(search_, std::move(*given), operation_->task(), control_);
-  end_of_run(std::move(end));
+  state_->count_error(end.why());
+  end_of_run();
 }
 
-void async_session::end_of_run(transaction_end end) {
+void async_session::told(const db_error& failure) noexcept {
+  settle(failure);
+  state_->count_error(end.why());
+  // Not here: handlers may take their time, and others are still to be told.
+  boost::asio::post(threads_work_.get_executor(), [call = std::move(kept_)] { call->end_of_run(); });
+}
+
+void async_session::end_of_run() {
   const auto now = system_clock_source().now();
   const auto pause = attempts_ && !end.thrown ? attempts_->after(end.why(), now, control_.until, pause_generator()) : std::nullopt;
-  if (!pause) return finish(std::move(end.thrown), std::move(end.failure));
+  if (!pause) return finish();
+  start_over();
   search_.start_over();
   const auto timer = std::make_shared<boost::asio::steady_timer>(threads_work_.get_executor(), *pause);
   auto again = [call = shared_from_this(), timer](const boost::system::error_code&) { call->ask(); };
@@ -98,10 +113,10 @@ void async_session::end_of_run(transaction_end end) {
   timer->async_wait(boost::asio::bind_cancellation_slot(waiting_.slot(), std::move(again)));
 }
 
-void async_session::finish(std::exception_ptr thrown, db_error failure) {
+void async_session::finish() {
   const auto own_work = std::move(threads_work_);
   boost::asio::dispatch(handler_work_.get_executor(),
-                        [call = shared_from_this(), thrown = std::move(thrown), failure = std::move(failure)]() mutable {
+                        [call = shared_from_this(), thrown = std::move(end.thrown), failure = std::move(end.failure)]() mutable {
                           // The handler may use its slot for what it does next.
                           if (auto slot = call->operation_->cancellation_slot(); slot.is_connected()) slot.clear();
                           const auto operation = std::move(call->operation_);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "session_call.hpp"
 #include "session_source.hpp"
 #include "tx_retry.hpp"
 
@@ -18,10 +19,9 @@
 namespace spillway::detail {
 
 class database_state;
-struct transaction_end;
 
 /// An `async_read` or `async_write` from its start until its handler is called.
-class async_session final : public std::enable_shared_from_this<async_session> {
+class async_session final : public session_call, public std::enable_shared_from_this<async_session> {
  public:
   using exception_report = std::function<void(std::exception_ptr)>;
 
@@ -33,15 +33,17 @@ class async_session final : public std::enable_shared_from_this<async_session> {
   void start();
   /// Does not touch the database: it may be gone when this has returned.
   void refuse(db_errc why);
+  /// No thread is kept while it waits for its commit.
+  void told(const db_error& failure) noexcept override;
 
  private:
   void ask();
   void end_without_session(db_error failure);
   void run(const session_pool& sessions, result<session_lease, pool_error> given);
   /// On one of the threads: runs again, or finishes.
-  void end_of_run(transaction_end end);
-  /// On one of the threads, last of all.
-  void finish(std::exception_ptr thrown, db_error failure);
+  void end_of_run();
+  /// Last of all, with everything noted in `end`. On one of the threads.
+  void finish();
 
   database_state* state_;  // not to be touched once the session was given back, or never taken
   std::shared_ptr<session_operation> operation_;
@@ -52,6 +54,7 @@ class async_session final : public std::enable_shared_from_this<async_session> {
   std::mutex waiting_mutex_;
   boost::asio::cancellation_signal waiting_;  // passes a cancellation on to whatever is waited for; guarded by the mutex
   exception_report report_;
+  std::shared_ptr<async_session> kept_;  // this, while others are to commit it
   boost::asio::executor_work_guard<boost::asio::any_io_executor> threads_work_;
   boost::asio::executor_work_guard<boost::asio::any_completion_executor> handler_work_;
 };

@@ -70,6 +70,9 @@ void write_metrics(const database& source, std::string_view name, metric_writer&
   const std::array database_label{metric_label{"database", name}};
   out.counter("spillway_db_slow_statements_total", "Statements slower than the configured limit", database_label,
               static_cast<double>(stats.slow_statements));
+  out.counter("spillway_db_shared_commits_total", "Commits that served several writes", database_label, static_cast<double>(stats.shared_commits));
+  out.counter("spillway_db_shared_commit_writes_total", "Writes committed together with others", database_label,
+              static_cast<double>(stats.shared_commit_writes));
   const auto cache = [&](std::string_view result, std::uint64_t count) {
     const std::array labels{metric_label{"database", name}, metric_label{"result", result}};
     out.counter("spillway_db_statement_cache_requests_total", "Prepared statements asked of the sessions' caches, by result", labels,

@@ -59,21 +59,9 @@ const database_config& validated(const database_config& config) {
   require_in<double>("retry.budget_ratio", retry.budget_ratio, 0, 10, "");
   require_in<std::size_t>("retry.budget_burst", retry.budget_burst, 1, 1'000'000, "");
   require_in<std::int64_t>("leak_after", config.leak_after.count(), 0, day_ms, " ms");
+  require_in<std::size_t>("group_members", config.group_members, 1, 10'000, "");
+  require_in<std::int64_t>("group_time", config.group_time.count(), 0, 60'000, " ms");
   return config;
-}
-
-/// Runs the function; what it throws is put into `end`. A function of its own: g++ 12 lets `verdict = task.run(session)` write into `verdict` even when
-/// the call throws, and a function that threw would be committed. Here whatever is returned was written last.
-task_verdict verdict_of(session_task& task, session_context& context, transaction_end& end) {
-  try {
-    auto session = context.session();
-    return task.run(session);
-  } catch (const db_exception& thrown) {
-    end.failure = thrown.error();
-  } catch (...) {
-    end = {db_errc::callback_threw, std::current_exception()};
-  }
-  return {false, {}};
 }
 
 io_runner_config timer_thread() {
@@ -86,7 +74,8 @@ io_runner_config timer_thread() {
 }  // namespace
 
 database_state::database_state(const database_config& config, std::shared_ptr<session_source> source)
-    : config_{validated(config)}, timers_{timer_thread()}, source_{std::move(source)}, retry_budget_{config.retry.budget_ratio, config.retry.budget_burst} {}
+    : config_{validated(config)}, timers_{timer_thread()}, source_{std::move(source)},
+      group_{{config.group_members, config.group_time}, writes_.ended}, retry_budget_{config.retry.budget_ratio, config.retry.budget_burst} {}
 
 database_state::~database_state() { (void)close(); }
 
@@ -110,7 +99,7 @@ bool database_state::must_not_block() const {
 transaction_end database_state::run(session_kind kind, session_task& task, const session_options& options, bool may_wait, bool single) {
   if (must_not_block()) {
     count_error(db_errc::would_deadlock);
-    return {db_errc::would_deadlock, {}};
+    return {db_errc::would_deadlock};
   }
   statement_control control{deadline_of(options)};
   control.transaction = transaction_options{kind, options};
@@ -119,9 +108,12 @@ transaction_end database_state::run(session_kind kind, session_task& task, const
   auto session = session_for(search);
   if (!session) {
     count_error(session.error().code());
-    return {std::move(session).error(), {}};
+    return {std::move(session).error()};
   }
-  return run_on(search, std::move(*session), task, control);
+  blocked_call call;
+  if (!run_on(search, std::move(*session), task, control, call)) call.wait();
+  count_error(call.end.why());
+  return std::move(call.end);
 }
 
 transaction_end database_state::run_again(session_kind kind, session_task& task, const session_options& options) {
@@ -176,48 +168,47 @@ result<session_lease, db_error> database_state::session_for(session_search& sear
   }
 }
 
-transaction_end database_state::run_on(const session_search& search, session_lease session, session_task& task, const statement_control& control) {
+bool database_state::run_on(const session_search& search, session_lease session, session_task& task, const statement_control& control,
+                            session_call& call) {
   const held_session held{*this};
-  transaction_end end;
   session_context context{**session, control, config_};
-  try {
-    end = transact(search.kind, context, task);
-  } catch (const std::bad_alloc&) {
-    // Ours or the driver's; what the task threw was caught further in. The session must be given back, and clean.
-    end = {db_errc::out_of_memory, {}};
-    context.connection().rollback();
+  bool ended{true};
+  if (search.kind == session_kind::write && context.connection().shared() != nullptr) {
+    // Who must not wait for a session must not wait for the functions of others either.
+    ended = group_.run(std::move(session), context, task, call, search.options.alone || !search.may_wait);
+  } else {
+    try {
+      transact(search.kind, context, task, call);
+    } catch (const std::bad_alloc&) {
+      // Ours or the driver's; what the task threw was caught further in. The session must be given back, and clean.
+      call.end = {db_errc::out_of_memory, {}, {}};
+      context.connection().rollback();
+    }
+    source_->ended(search, std::move(session), call.end);
   }
-  source_->ended(search, std::move(session), end);
-  count_error(end.failure.code());
   if (context.slow_count() > 0) log_slow(search.kind, context, search.options.label);
-  return end;
+  return ended;
 }
 
-transaction_end database_state::transact(session_kind kind, session_context& context, session_task& task) {
+void database_state::transact(session_kind kind, session_context& context, session_task& task, session_call& call) {
   auto& connection = context.connection();
-  if (const auto begun = connection.begin(context.control()); !begun) return {begun.error(), {}};
-  transaction_end end;
-  auto verdict = verdict_of(task, context, end);
-  const auto give_up = [&](db_error why) {
-    end.failure = std::move(why);
-    verdict.commit = false;
-  };
-  if (verdict.commit && kind == session_kind::write) {
-    // What is refused for lateness must not have happened.
-    if (const auto late = context.control().interrupted()) give_up(*late);
+  if (const auto begun = connection.begin(context.control()); !begun) {
+    call.end.failure = begun.error();
+    return;
   }
-  if (verdict.commit) {
-    if (const auto committed = connection.commit(); !committed) give_up(committed.error());
+  run_function(context, task, kind, call);
+  if (call.well) {
+    if (const auto committed = connection.commit(); !committed) {
+      call.end.failure = committed.error();
+      call.well = false;
+    }
   }
-  if (verdict.commit) {
-    side(kind).committed.add();
+  if (call.well) {
+    side(kind).ended.committed.add();
   } else {
     connection.rollback();
-    side(kind).rolled_back.add();
-    count_error(verdict.why);
-    end.returned = verdict.why;
+    side(kind).ended.rolled_back.add();
   }
-  return end;
 }
 
 void database_state::count_error(error_code code) noexcept {
@@ -325,8 +316,8 @@ session_stats database_state::stats_of(session_kind kind) const {
   stats.wait_cancelled = sessions.refused_with(pool_errc::cancelled);
   stats.wait = sessions.wait;
   stats.run = sessions.hold;
-  stats.committed = static_cast<std::uint64_t>(side(kind).committed.value());
-  stats.rolled_back = static_cast<std::uint64_t>(side(kind).rolled_back.value());
+  stats.committed = static_cast<std::uint64_t>(side(kind).ended.committed.value());
+  stats.rolled_back = static_cast<std::uint64_t>(side(kind).ended.rolled_back.value());
   return stats;
 }
 
@@ -334,6 +325,8 @@ database_stats database_state::stats() const {
   database_stats stats;
   stats.reads = stats_of(session_kind::read);
   stats.writes = stats_of(session_kind::write);
+  stats.shared_commits = group_.commits();
+  stats.shared_commit_writes = group_.members();
   for (std::size_t i = 0; i < errors_.size(); ++i) {
     stats.errors[i] = static_cast<std::uint64_t>(errors_[i].value());
   }

@@ -5,6 +5,7 @@
 #include "session_context.hpp"
 #include "session_source.hpp"
 #include "tx_retry.hpp"
+#include "write_group.hpp"
 
 #include <spillway/core/io_runner.hpp>
 #include <spillway/core/striped_counter.hpp>
@@ -19,16 +20,6 @@
 #include <optional>
 
 namespace spillway::detail {
-
-/// How a read or write ended: with an error, with what the caller's function threw, or well.
-struct transaction_end {
-  db_error failure;
-  std::exception_ptr thrown{};
-  error_code returned{};  ///< The error the caller's function returned, which rolled back.
-
-  /// What decides whether another run is worth it.
-  [[nodiscard]] error_code why() const noexcept { return failure.failed() ? failure.code() : returned; }
-};
 
 class query_operation;
 
@@ -53,8 +44,8 @@ class database_state {
   [[nodiscard]] database_stats stats() const;
   [[nodiscard]] std::string_view system_name() const noexcept { return source_->system_name(); }
 
-  /// Runs the task on a session, and gives the session back.
-  transaction_end run_on(const session_search& search, session_lease session, session_task& task, const statement_control& control);
+  /// Runs the task on a session, and gives the session back. False: it is committed together with others, and `call` told when that is done.
+  bool run_on(const session_search& search, session_lease session, session_task& task, const statement_control& control, session_call& call);
   [[nodiscard]] session_source& source() noexcept { return *source_; }
   void count_error(error_code code) noexcept;
   [[nodiscard]] const tx_retry_config& retry() const noexcept { return config_.retry; }
@@ -62,8 +53,7 @@ class database_state {
 
  private:
   struct one_kind {
-    striped_counter committed;
-    striped_counter rolled_back;
+    transaction_counts ended;
   };
 
   [[nodiscard]] one_kind& side(session_kind kind) noexcept { return kind == session_kind::read ? reads_ : writes_; }
@@ -71,7 +61,7 @@ class database_state {
 
   /// A session for the blocking faces.
   result<session_lease, db_error> session_for(session_search& search);
-  transaction_end transact(session_kind kind, session_context& context, session_task& task);
+  void transact(session_kind kind, session_context& context, session_task& task, session_call& call);
   void log_slow(session_kind kind, const session_context& context, std::string_view label);
   /// Logs what a handler threw. May be kept longer than this.
   [[nodiscard]] std::function<void(std::exception_ptr)> exception_report() const;
@@ -88,6 +78,7 @@ class database_state {
   std::shared_ptr<session_source> source_;
   one_kind reads_;
   one_kind writes_;
+  write_group group_;
   std::array<striped_counter, db_errc_count + 1> errors_;
   striped_counter slow_statements_;
   tx_retry_budget retry_budget_;

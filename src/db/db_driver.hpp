@@ -71,6 +71,21 @@ class dropped_rows final : public row_sink {
   }
 };
 
+/// Lets several writes share a transaction of the engine, one after the other, so that one commit serves them all. The first runs after `begin` as if it
+/// were alone; each of the others in a part of its own, which can be undone without the rest.
+class shared_transaction {
+ public:
+  /// Begins a part; `control` holds until its end.
+  virtual result<void, db_error> begin_part(const statement_control& control) = 0;
+  /// The part, or what ran since `begin`, ended well. False: the transaction must be ended now. Errors: what would make the commit fail; undo it.
+  virtual result<bool, db_error> end_part() = 0;
+  /// Gives up the part, also one that could not begin. Errors: the engine gave up the whole transaction, and why.
+  virtual result<void, db_error> undo_part() = 0;
+
+ protected:
+  ~shared_transaction() = default;
+};
+
 /// One session of the engine. Used by one thread at a time.
 class SPILLWAY_EXPORT db_connection {
  public:
@@ -81,6 +96,8 @@ class SPILLWAY_EXPORT db_connection {
   /// If the engine gave up the transaction earlier, the answer is the error it did so with.
   virtual result<void, db_error> commit() = 0;
   virtual void rollback() noexcept = 0;
+  /// None if its writes cannot share transactions. If they can, the engine has one session to write.
+  [[nodiscard]] virtual shared_transaction* shared() noexcept { return nullptr; }
   /// False once it cannot be relied on; then it is replaced.
   [[nodiscard]] virtual bool usable() const noexcept = 0;
   /// The same before it is lent, with a look at the other side but no round trip.

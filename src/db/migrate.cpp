@@ -65,7 +65,9 @@ result<std::size_t, db_error> migrate_in(write_session& session, std::span<const
 }  // namespace
 
 result<std::size_t, db_error> migrate(database& db, std::span<const std::string_view> scripts, const session_options& options) {
-  return db.write([&](write_session& session) { return migrate_in(session, scripts); }, options);
+  auto by_itself = options;
+  by_itself.alone = true;  // it may take long
+  return db.write([&](write_session& session) { return migrate_in(session, scripts); }, by_itself);
 }
 
 }  // namespace spillway

@@ -15,6 +15,7 @@ bool worth_another_run(error_code why) noexcept {
     case db_errc::stale_statement:
     case db_errc::connection_lost:
     case db_errc::not_primary:
+    case db_errc::aborted:
     case db_errc::cannot_open: return true;
     default: return false;
   }

@@ -11,7 +11,7 @@ namespace spillway::detail {
 /// A thread in the queue.
 class blocked_caller final : public queued_caller {
  public:
-  explicit blocked_caller(const acquire_options& asked) noexcept : queued_caller{asked} {}
+  explicit blocked_caller(const acquire_options& asked) noexcept : queued_caller{asked, true} {}
 
   void answer(pool_slot* slot, pool_error why) noexcept override;
   /// True once there is an answer, false if the time came first.

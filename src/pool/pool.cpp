@@ -54,6 +54,7 @@ void start_acquire(const std::shared_ptr<pool_state>& state, const acquire_optio
 void* resource_of(pool_slot& slot) noexcept { return slot.resource; }
 std::chrono::nanoseconds age_of(const pool_slot& slot) noexcept { return slot.owner->age_of(slot); }
 void give_back(pool_slot& slot, bool keep) noexcept { slot.owner->give_back(slot, keep); }
+bool hand_over(pool_slot& slot) noexcept { return slot.owner->hand_over(slot); }
 boost::asio::any_io_executor fallback_executor(pool_state& state) { return state.executor(); }
 
 open_failure failure_of_thrown() noexcept {

@@ -62,6 +62,21 @@ bool pool_core::leave(wait_node& node, time_point now, actions& out) {
   return true;
 }
 
+bool pool_core::hand_over(resource_id id, time_point now, actions& out) {
+  drop_late(now, out);
+  auto& e = entries_[id];
+  auto* const waiter = queue_.front();
+  const bool given = waiter != nullptr && !must_go(e, now) && (waiter->critical || live() <= limits_.max);
+  if (given) {
+    queue_.remove(*waiter);
+    e.idle_since = now;
+    e.checked_at = now;
+    out.grants.push_back({waiter, id});
+  }
+  settle(now, out);
+  return given;
+}
+
 void pool_core::give_back(resource_id id, time_point now, bool keep, actions& out) {
   auto& e = entries_[id];
   --lent_;

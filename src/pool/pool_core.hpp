@@ -91,6 +91,8 @@ class pool_core {
   /// Leaves the queue: a cancellation. False if it was answered already.
   bool leave(wait_node& node, time_point now, actions& out);
 
+  /// A lent resource goes straight to the first who waits. False, and it stays lent, if there is nobody it could go to.
+  bool hand_over(resource_id id, time_point now, actions& out);
   /// A lent resource comes back; `keep` says whether it may be lent again.
   void give_back(resource_id id, time_point now, bool keep, actions& out);
 

@@ -23,7 +23,8 @@ std::string_view to_string(pool_errc code) noexcept {
 }
 
 std::string_view to_string(pool_wait_cause cause) noexcept {
-  constexpr std::array<std::string_view, pool_wait_cause_count> names{"none", "queue", "connecting", "backend", "validation", "leak", "budget"};
+  constexpr std::array<std::string_view, pool_wait_cause_count> names{"none", "queue", "connecting", "backend", "validation", "leak", "budget",
+                                                                          "nested"};
   const auto value = static_cast<std::size_t>(cause);
   return value < names.size() ? names[value] : "unknown";
 }

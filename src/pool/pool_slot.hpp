@@ -16,6 +16,13 @@ namespace spillway::detail {
 
 class pool_state;
 
+/// Of this thread and no other, now or later: a lease may outlive the thread that asked for it.
+[[nodiscard]] inline std::uint64_t this_thread_number() noexcept {
+  static std::atomic<std::uint64_t> last{0};
+  static thread_local const std::uint64_t mine{last.fetch_add(1, std::memory_order_relaxed) + 1};
+  return mine;
+}
+
 /// A place for one resource. Whoever holds the resource writes here; others only read the atomic members. Made once and used again, so a
 /// reader never meets one that is gone, and its counts stay.
 struct alignas(cache_line_bytes) pool_slot {
@@ -39,6 +46,7 @@ struct alignas(cache_line_bytes) pool_slot {
   std::atomic<tick_source::ticks> lent_at{not_lent};
   std::atomic<std::source_location> where{};
   std::atomic<const char*> label{""};
+  std::atomic<std::uint64_t> asked_by{0};  // the thread that asked for it
   std::atomic<bool> leak_told{false};
 
   std::atomic<std::uint64_t> unwaited{0};  // loans that did not wait

@@ -70,7 +70,7 @@ pool_slot* pool_state::take_parked(const acquire_options& options) noexcept {
   // What is not fit goes back for the core to decide.
   const bool fit = is_fit(slot, at);
   if (fit && connector_->is_reusable(slot.resource)) {
-    lend(slot, options, at);
+    lend(slot, options, this_thread_number(), at);
     slot.count_unwaited();
     return &slot;
   }
@@ -84,19 +84,17 @@ bool pool_state::is_fit(const pool_slot& slot, tick_source::ticks at) const noex
          (ping_after_idle_ == 0 || at - slot.returned_at < ping_after_idle_);
 }
 
-void pool_state::lend(pool_slot& slot, const acquire_options& options, tick_source::ticks at) noexcept {
+void pool_state::lend(pool_slot& slot, const acquire_options& options, std::uint64_t asked_by, tick_source::ticks at) noexcept {
   slot.where.store(options.where, std::memory_order_relaxed);
   slot.label.store(options.label, std::memory_order_relaxed);
+  slot.asked_by.store(asked_by, std::memory_order_relaxed);
   slot.lent_at.store(at, std::memory_order_relaxed);
 }
 
 void pool_state::give_back(pool_slot& slot, bool keep) noexcept {
   const bool clean = keep && connector_->reset(slot.resource);
   const auto at = ticks_.now();
-  slot.count_loan(ticks_.between(slot.lent_at.load(std::memory_order_relaxed), at));
-  slot.lent_at.store(pool_slot::not_lent, std::memory_order_relaxed);
-  slot.leak_told.store(false, std::memory_order_relaxed);
-  slot.returned_at = at;
+  end_loan(slot, at);
   if (clean && gate_.load(std::memory_order_relaxed) == 0 && slot.generation == generation_.load(std::memory_order_relaxed) &&
       at < slot.expires_at) {
     auto& word = my_place().word;
@@ -109,6 +107,25 @@ void pool_state::give_back(pool_slot& slot, bool keep) noexcept {
     }
   }
   give_back_to_core(slot, clean);
+}
+
+bool pool_state::hand_over(pool_slot& slot) noexcept {
+  // Whoever joins the queue after this look is served by what comes next, as if the resource had stayed out a little longer.
+  if (gate_.load(std::memory_order_acquire) == 0 || !connector_->reset(slot.resource)) return false;
+  lock held{mutex_};
+  const auto at = now();
+  pool_core::actions decided;
+  const bool given = core_.hand_over(slot.id, at, decided);
+  if (given) end_loan(slot, ticks_.now());  // before the next begins
+  carry_out(held, decided, at);
+  return given;
+}
+
+void pool_state::end_loan(pool_slot& slot, tick_source::ticks at) noexcept {
+  slot.count_loan(ticks_.between(slot.lent_at.load(std::memory_order_relaxed), at));
+  slot.lent_at.store(pool_slot::not_lent, std::memory_order_relaxed);
+  slot.leak_told.store(false, std::memory_order_relaxed);
+  slot.returned_at = at;
 }
 
 void pool_state::give_back_to_core(pool_slot& slot, bool keep) noexcept {
@@ -141,7 +158,7 @@ pool_slot* pool_state::take_idle(lock& held, pool_core::actions& decided, const 
     auto& slot = slots_[*id];
     carry_out(held, decided, at);
     if (connector_->is_reusable(slot.resource)) {
-      lend(slot, options, ticks_.now());
+      lend(slot, options, this_thread_number(), ticks_.now());
       slot.count_unwaited();
       return &slot;
     }
@@ -191,7 +208,7 @@ result<pool_slot*, pool_error> pool_state::take(const acquire_options& options) 
     const auto at = now();
     pool_core::actions decided;
     if (core_.leave(caller, at, decided)) {
-      auto error = timed_out(core_.cause(), at - caller.since, at);
+      auto error = timed_out(core_.cause(), caller, at);
       carry_out(held, decided, at);
       return error;
     }
@@ -245,6 +262,7 @@ std::unique_ptr<pool_state::async_caller> pool_state::new_async_caller(const acq
     caller = std::move(spare_callers_.back());
     spare_callers_.pop_back();
     caller->options = options;
+    caller->asked_by = this_thread_number();
     caller->gave_up = false;
   }
   caller->turn = next_turn_++;

@@ -30,12 +30,14 @@ namespace spillway::detail {
 class queued_caller : public wait_node {
  public:
   acquire_options options;
+  std::uint64_t asked_by{this_thread_number()};
+  const bool blocks;  // that thread
 
   /// Told once, without the pool's lock. `slot` is null if it was refused.
   virtual void answer(pool_slot* slot, pool_error why) noexcept = 0;
 
  protected:
-  explicit queued_caller(const acquire_options& asked) noexcept : options{asked} {}
+  queued_caller(const acquire_options& asked, bool blocked) noexcept : options{asked}, blocks{blocked} {}
   ~queued_caller() = default;
 };
 
@@ -64,6 +66,7 @@ class pool_state : public std::enable_shared_from_this<pool_state> {
   result<pool_slot*, pool_error> take(const acquire_options& options);
   void take_for(std::shared_ptr<async_waiter> waiter, const acquire_options& options, boost::asio::cancellation_slot slot);
   void give_back(pool_slot& slot, bool keep) noexcept;
+  bool hand_over(pool_slot& slot) noexcept;
   [[nodiscard]] std::chrono::nanoseconds age_of(const pool_slot& slot) const noexcept { return lent_for(slot); }
 
   void opened(std::uint64_t attempt, void* resource);
@@ -113,7 +116,8 @@ class pool_state : public std::enable_shared_from_this<pool_state> {
   [[nodiscard]] time_point now() const noexcept { return clock_.now(); }
   [[nodiscard]] deadline deadline_of(const acquire_options& options, time_point at) const noexcept;
   /// Marks it as lent from now on.
-  void lend(pool_slot& slot, const acquire_options& options, tick_source::ticks at) noexcept;
+  void lend(pool_slot& slot, const acquire_options& options, std::uint64_t asked_by, tick_source::ticks at) noexcept;
+  void end_loan(pool_slot& slot, tick_source::ticks at) noexcept;
   [[nodiscard]] parking_place& my_place() noexcept { return places_[this_thread_stripe()]; }
   [[nodiscard]] bool is_fit(const pool_slot& slot, tick_source::ticks at) const noexcept;
 
@@ -145,7 +149,7 @@ class pool_state : public std::enable_shared_from_this<pool_state> {
   [[nodiscard]] bool note_failure(error_code reason, std::string text);
   [[nodiscard]] time_point next_try(time_point at) { return at + backoff_.next(random_); }
   [[nodiscard]] pool_error refusal(pool_errc why, time_point at);
-  [[nodiscard]] pool_error timed_out(pool_wait_cause cause, std::chrono::nanoseconds waited, time_point at);
+  [[nodiscard]] pool_error timed_out(pool_wait_cause cause, const queued_caller& caller, time_point at);
   [[nodiscard]] pool_error explain(pool_errc why, pool_wait_cause cause, std::chrono::nanoseconds waited, time_point at);
   [[nodiscard]] std::vector<pool_holder> longest_holders(std::size_t most);
   /// Takes the lock itself.

@@ -74,7 +74,7 @@ void pool_state::prepare(pool_core::actions& decided, time_point at, todo& list)
   for (const auto& given : decided.grants) {
     auto& caller = static_cast<queued_caller&>(*given.waiter);
     auto& slot = slots_[given.resource];
-    lend(slot, caller.options, ticks_.now());
+    lend(slot, caller.options, caller.asked_by, ticks_.now());
     const auto waited = at - caller.since;
     wait_.record(waited);
     if (config_.slow_acquire.count() != 0 && waited >= config_.slow_acquire) {
@@ -86,8 +86,7 @@ void pool_state::prepare(pool_core::actions& decided, time_point at, todo& list)
   }
   for (const auto& refused : decided.refusals) {
     auto& caller = static_cast<queued_caller&>(*refused.waiter);
-    const auto waited = at - caller.since;
-    list.refusals.emplace_back(&caller, refused.why == pool_errc::timed_out ? timed_out(refused.cause, waited, at) : refusal(refused.why, at));
+    list.refusals.emplace_back(&caller, refused.why == pool_errc::timed_out ? timed_out(refused.cause, caller, at) : refusal(refused.why, at));
   }
   for (const auto id : decided.close) {
     // A ping that is late still has the resource; it is closed when that ends.
@@ -366,20 +365,27 @@ void pool_state::count_refusal(pool_errc why, pool_wait_cause cause) {
 }
 
 pool_error pool_state::refusal(pool_errc why, time_point at) {
-  if (why == pool_errc::timed_out) return timed_out(core_.cause(), 0ns, at);
-  count_refusal(why, pool_wait_cause::none);
+  count_refusal(why, why == pool_errc::timed_out ? core_.cause() : pool_wait_cause::none);
+  if (why == pool_errc::timed_out) return explain(why, core_.cause(), 0ns, at);
   if (why == pool_errc::backend_down) return explain(why, pool_wait_cause::backend, 0ns, at);
   return why;
 }
 
-pool_error pool_state::timed_out(pool_wait_cause cause, std::chrono::nanoseconds waited, time_point at) {
+pool_error pool_state::timed_out(pool_wait_cause cause, const queued_caller& caller, time_point at) {
+  const auto is_lent_to_caller = [&](const pool_slot& slot) {
+    return slot.lent_at.load(std::memory_order_relaxed) != pool_slot::not_lent && slot.asked_by.load(std::memory_order_relaxed) == caller.asked_by;
+  };
   const auto leaks = [&](const pool_slot& slot) {
     const auto since = slot.lent_at.load(std::memory_order_relaxed);
     return since != pool_slot::not_lent && ticks_.between(since, ticks_.now()) >= config_.leak_after;
   };
-  if (cause == pool_wait_cause::queue && config_.leak_after.count() != 0 && std::ranges::any_of(slots_, leaks)) cause = pool_wait_cause::leak;
+  if (cause == pool_wait_cause::queue) {
+    // A thread that blocks gives nothing back meanwhile, unless it has passed its lease on to another.
+    if (caller.blocks && std::ranges::any_of(slots_, is_lent_to_caller)) cause = pool_wait_cause::nested;
+    else if (config_.leak_after.count() != 0 && std::ranges::any_of(slots_, leaks)) cause = pool_wait_cause::leak;
+  }
   count_refusal(pool_errc::timed_out, cause);
-  return explain(pool_errc::timed_out, cause, waited, at);
+  return explain(pool_errc::timed_out, cause, at - caller.since, at);
 }
 
 pool_error pool_state::explain(pool_errc why, pool_wait_cause cause, std::chrono::nanoseconds waited, time_point at) {

@@ -10,7 +10,7 @@ namespace spillway::detail {
 /// A handler in the queue. Kept for the next when answered, so that a late cancellation finds it in place and sees by `turn` that it is late.
 class pool_state::async_caller final : public queued_caller {
  public:
-  async_caller(pool_state& owner, const acquire_options& asked) noexcept : queued_caller{asked}, owner_{owner} {}
+  async_caller(pool_state& owner, const acquire_options& asked) noexcept : queued_caller{asked, false}, owner_{owner} {}
 
   void answer(pool_slot* slot, pool_error why) noexcept override {
     auto told = std::move(waiter);

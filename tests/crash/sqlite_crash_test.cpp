@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <csignal>
 #include <cstddef>
 #include <cstdint>
@@ -48,7 +49,15 @@ class writer_process {
   writer_process& operator=(const writer_process&) = delete;
 
   /// The next batch reported; false once the writer is gone and all was read.
-  bool next(std::int64_t& batch) { return ::read(reports_, &batch, sizeof batch) == sizeof batch; }
+  bool next(std::int64_t& batch) {
+    std::array<std::int64_t, 2> line{};
+    if (::read(reports_, line.data(), sizeof line) != sizeof line) return false;
+    batch = line[0];
+    shared_ = std::max(shared_, line[1]);
+    return true;
+  }
+  /// Of the batches, so many were committed together with others, as far as was reported.
+  [[nodiscard]] std::int64_t shared() const { return shared_; }
 
   /// Returns how the process ended.
   int kill() {
@@ -61,6 +70,7 @@ class writer_process {
  private:
   pid_t pid_{-1};
   int reports_{-1};
+  std::int64_t shared_{0};
 };
 
 void check_file(const std::string& path, const std::vector<std::int64_t>& reported) {
@@ -91,10 +101,11 @@ void crash_and_check(const char* synchronous, int rounds) {
   const tests::temp_dir directory;
   const auto path = (directory.path() / "crash.db").string();
   std::vector<std::int64_t> reported;
+  std::int64_t shared{0};
   for (int round = 0; round < rounds; ++round) {
     writer_process writer{path, synchronous};
     // In the first round perhaps before anything is there.
-    const auto patience = random() % (round == 0 ? 3 : 250);
+    const auto patience = random() % (round == 0 ? 3 : 500);
     std::int64_t batch{0};
     for (std::uint64_t i = 0; i < patience; ++i) {
       REQUIRE(writer.next(batch));
@@ -103,11 +114,13 @@ void crash_and_check(const char* synchronous, int rounds) {
     const int status = writer.kill();
     REQUIRE((WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL));
     while (writer.next(batch)) reported.push_back(batch);
+    shared += writer.shared();
     if (std::filesystem::exists(path)) check_file(path, reported);
   }
   std::ranges::sort(reported);
   CHECK(std::ranges::adjacent_find(reported) == reported.end());  // no batch was reported twice
   CHECK(reported.size() > static_cast<std::size_t>(rounds));
+  CHECK(shared > rounds);
 }
 
 }  // namespace

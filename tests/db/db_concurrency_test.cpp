@@ -17,7 +17,9 @@
 #include <cstdint>
 #include <memory>
 #include <random>
+#include <stdexcept>
 #include <thread>
+#include <tuple>
 #include <vector>
 
 using namespace spillway;
@@ -149,4 +151,116 @@ TEST_CASE("db_concurrency.closing_while_others_call_answers_all_of_them") {
     for (auto& thread : threads) thread.join();
     CHECK(answered == started);
   }
+}
+
+namespace {
+
+/// What a write does after it has inserted its two rows.
+enum class ending { well, error, exception, conflict, end_of_all, broken_reference, savepoint, count };
+
+result<void, db_error> write_pair(write_session& s, int id, ending how) {
+  s.execute("INSERT INTO t VALUES ($1, 0)", id).value();
+  if (how == ending::savepoint) {
+    s.execute("SAVEPOINT mine").value();
+    s.execute("INSERT INTO t VALUES ($1, 2)", id).value();
+    s.execute("ROLLBACK TO mine").value();
+  }
+  s.execute("INSERT INTO t VALUES ($1, 1)", id).value();
+  switch (how) {
+    case ending::error: return db_error{db_errc::check_violation};
+    case ending::exception: throw std::runtime_error{"stop"};
+    case ending::conflict: s.execute("INSERT INTO t VALUES ($1, 1)", id).value(); break;
+    case ending::end_of_all: s.execute("INSERT OR ROLLBACK INTO t VALUES ($1, 1)", id).value(); break;
+    case ending::broken_reference: s.execute("INSERT INTO child VALUES ($1)", -id).value(); break;
+    default: break;
+  }
+  return {};
+}
+
+}  // namespace
+
+TEST_CASE("db_concurrency.a_write_is_there_whole_exactly_if_its_caller_was_told_so") {
+  const auto seed = std::random_device{}();
+  CAPTURE(seed);
+  MESSAGE("seed " << seed);
+  const sqlite_fixture fixture;
+  auto config = fixture.config();
+  config.database.group_members = 1 + seed % 40;
+  config.database.group_time = 50ms;
+  auto db = open_sqlite(config).value();
+  REQUIRE(db.write([](write_session& s) {
+    return s.execute_script("CREATE TABLE t (id INTEGER, part INTEGER, UNIQUE (id, part)); CREATE TABLE parent (id INTEGER PRIMARY KEY);"
+                            "CREATE TABLE child (id INTEGER REFERENCES parent (id) DEFERRABLE INITIALLY DEFERRED)");
+  }));
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+  constexpr int calls{300};
+#else
+  constexpr int calls{1'500};
+#endif
+  constexpr int callers{4};
+  std::vector<std::atomic<bool>> told(calls * callers);
+  std::atomic<int> answered{0};
+  std::atomic<int> aborted{0};
+  std::vector<std::thread> threads;
+  for (int c = 0; c < callers; ++c) {
+    threads.emplace_back([&, c] {
+      std::mt19937_64 random{seed + static_cast<unsigned>(c)};
+      asio::io_context context;
+      for (int i = 0; i < calls; ++i) {
+        const int id = 1 + c * calls + i;
+        // Mostly well, so that there is something to lose.
+        const auto how = random() % 3 == 0 ? static_cast<ending>(random() % static_cast<unsigned>(ending::count)) : ending::well;
+        session_options options{std::chrono::microseconds{random() % 6 == 0 ? random() % 400 : 60'000'000}};
+        options.alone = random() % 16 == 0;
+        const auto answer = [&, id](const result<void, db_error>& done) {
+          ++answered;
+          if (done) told[static_cast<std::size_t>(id - 1)] = true;
+          else if (done.error() == db_errc::aborted) ++aborted;
+        };
+        const auto function = [id, how](write_session& s) { return write_pair(s, id, how); };
+        if (c % 2 == 0) {
+          try {
+            answer(db.write(function, options));
+          } catch (const std::runtime_error&) {
+            ++answered;
+          }
+          continue;
+        }
+        const auto signal = std::make_shared<asio::cancellation_signal>();
+        db.async_write(function, options,
+                       asio::bind_cancellation_slot(signal->slot(), asio::bind_executor(context, [answer, signal](std::exception_ptr thrown,
+                                                                                                   const result<void, db_error>& done) {
+                         answer(thrown ? result<void, db_error>{db_errc::callback_threw} : done);
+                       })));
+        if (random() % 4 == 0) asio::post(context, [signal] { signal->emit(asio::cancellation_type::total); });
+        if (random() % 8 == 0) {
+          context.run();
+          context.restart();
+        }
+      }
+      context.run();
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  CHECK(answered == calls * callers);
+  std::vector<bool> there(told.size());
+  db.read_for([&](read_session& s) {
+    return s.stream("SELECT id, count(*), sum(part) FROM t GROUP BY id", {}, [&](row_view row) {
+      const auto [id, rows, parts] = row.as<std::tuple<int, int, int>>();
+      REQUIRE(rows == 2);
+      REQUIRE(parts == 1);
+      there[static_cast<std::size_t>(id - 1)] = true;
+    });
+  }, 1min).value();
+  std::uint64_t committed{0};
+  for (std::size_t i = 0; i < told.size(); ++i) {
+    REQUIRE(there[i] == told[i].load());
+    committed += there[i] ? 1U : 0U;
+  }
+  const auto stats = db.stats();
+  CHECK(stats.writes.committed == committed + 1);
+  CHECK(stats.writes.in_use == 0);
+  CHECK(stats.errors_of(db_errc::aborted) == static_cast<std::uint64_t>(aborted.load()));
+  MESSAGE(stats.shared_commit_writes << " of " << committed << " writes shared " << stats.shared_commits << " commits, " << aborted.load()
+                                     << " were taken along by others");
 }

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <deque>
 #include <list>
+#include <map>
 #include <random>
 #include <set>
 #include <vector>
@@ -68,6 +69,23 @@ class model {
     idle_.insert(id);
     core_.give_back(id, now_, keep, out_);
     apply();
+  }
+  void hand_over(std::size_t which) {
+    if (lent_.empty()) return;
+    const auto id = lent_[which % lent_.size()];
+    const bool given = core_.hand_over(id, now_, out_);
+    // The only grant, of this resource, to the first who is not too late.
+    REQUIRE(out_.grants.size() == (given ? 1 : 0));
+    if (given) {
+      REQUIRE(out_.grants[0].resource == id);
+      std::erase(lent_, id);
+      idle_.insert(id);
+    }
+    apply();
+    // Kept only if nobody waits, or it is not one to be lent.
+    const auto live = idle_.size() + lent_.size() + pinging_.size();
+    const bool fit = !stale_.contains(id) && now_ < expires_.at(id) && live <= limits_.max;
+    if (!given && fit) REQUIRE(critical_.size() + normal_.size() == 0);
   }
   void cancel(std::size_t which) {
     const auto waiting = critical_.size() + normal_.size();
@@ -180,6 +198,7 @@ class model {
     REQUIRE_FALSE(closing_.contains(id));
     REQUIRE_FALSE(pinging_.contains(id));
     stale_.erase(id);
+    expires_[id] = now_ + lifetime;
     idle_.insert(id);
     apply();
   }
@@ -250,6 +269,7 @@ class model {
   std::set<pool_core::resource_id> pinging_;
   std::set<pool_core::resource_id> closing_;
   std::set<pool_core::resource_id> stale_;
+  std::map<pool_core::resource_id, time_point> expires_;
   std::vector<pool_core::resource_id> lent_;
   std::size_t opening_{0};
   std::size_t last_opening_{0};
@@ -285,12 +305,13 @@ TEST_CASE("pool_core.agrees_with_a_plain_model_in_any_order_of_events") {
     model pool{random_limits(random)};
     for (int step = 0; step < 400; ++step) {
       if (random() % 3 == 0) pool.advance(std::chrono::microseconds{random() % 8'000});
-      switch (random() % 22) {
+      switch (random() % 24) {
         case 0: case 1: case 2: case 3: case 4: case 5:
           pool.acquire(random() % 6 == 0, random() % 3 == 0 ? deadline::never() : deadline{pool.now() + std::chrono::milliseconds{random() % 30}});
           break;
         case 6: case 7: case 8: case 9: pool.give_back(random(), random() % 8 != 0); break;
         case 10: pool.cancel(random()); break;
+        case 22: case 23: pool.hand_over(random()); break;
         case 11: case 12: case 13: pool.open_ends(random() % 4 != 0, std::chrono::milliseconds{random() % 200}); break;
         case 14: pool.open_hangs(); break;
         case 15: pool.hung_ends(random() % 2 == 0); break;
@@ -313,7 +334,7 @@ TEST_CASE("pool_core.agrees_with_a_plain_model_in_any_order_of_events") {
 }
 
 TEST_CASE("pool_core.keeps_its_books_in_every_short_order_of_events") {
-  constexpr int kinds{8};
+  constexpr int kinds{9};
   constexpr int length{6};
   int orders{1};
   for (int i = 0; i < length; ++i) orders *= kinds;
@@ -337,6 +358,7 @@ TEST_CASE("pool_core.keeps_its_books_in_every_short_order_of_events") {
           case 5: pool.open_ends(false, 1h); break;
           case 6: pool.cancel(0); break;
           case 7: pool.close_ends(); break;
+          case 8: pool.hand_over(0); break;
         }
       }
       pool.finish();

@@ -53,6 +53,42 @@ TEST_CASE("pool.a_discarded_lease_is_closed_and_a_moved_one_given_back_once") {
   CHECK(fake.pool->stats().idle == 1);
 }
 
+TEST_CASE("pool.a_lease_is_handed_over_to_the_first_who_waits_or_kept") {
+  fake_pool fake{at_most(1)};
+  fake.connector->answer_at_once();
+  auto lease = fake.pool->acquire(1s).value();
+  CHECK_FALSE(lease.hand_over());  // nobody waits
+  REQUIRE(lease);
+  std::vector<int> served;
+  std::vector<tests::fake_lease> got;
+  for (int i = 1; i <= 3; ++i) {
+    fake.pool->async_acquire(i == 1 ? acquire_options{1s} : acquire_options{1h}, [&, i](result<tests::fake_lease, pool_error> given) {
+      served.push_back(given ? i : -i);
+      if (given) got.push_back(std::move(*given));
+    });
+  }
+  fake.clock.advance(2s);  // the first is too late
+  CHECK(lease.hand_over());
+  CHECK_FALSE(lease);
+  CHECK_FALSE(lease.hand_over());
+  fake.context.poll();
+  CHECK(served == std::vector{2, -1});
+  CHECK(fake.pool->stats().lent == 1);
+  CHECK(fake.pool->stats().hold.count == 1);
+  CHECK(fake.connector->opened() == 1);
+
+  // What must not be lent again is kept, and closed when it comes back.
+  fake.pool->invalidate();
+  CHECK_FALSE(got[0].hand_over());
+  got[0].release();
+  fake.context.poll();
+  CHECK(served == std::vector{2, -1, 3});
+  CHECK(got[1]->number == 2);
+  fake.connector->refuse_resets();
+  fake.pool->async_acquire(1h, [](result<tests::fake_lease, pool_error>) {});
+  CHECK_FALSE(got[1].hand_over());
+}
+
 TEST_CASE("pool.a_resource_that_cannot_be_cleaned_is_closed") {
   fake_pool fake;
   fake.connector->answer_at_once();
@@ -125,6 +161,43 @@ TEST_CASE("pool.a_time_out_names_its_cause_and_who_holds_what") {
   CHECK(stats.timeouts_by(pool_wait_cause::queue) == 1);
   CHECK(stats.timeouts_by(pool_wait_cause::leak) == 1);
   CHECK(stats.refused_with(pool_errc::timed_out) == 2);
+}
+
+TEST_CASE("pool.a_time_out_of_a_thread_that_has_a_lease_itself_says_nested") {
+  auto config = at_most(2);
+  config.leak_after = 1ms;
+  fake_pool fake{config};
+  fake.connector->answer_at_once();
+  auto mine = fake.pool->acquire(1s).value();
+  auto passed_on = std::async(std::launch::async, [&] { return fake.pool->acquire(1s).value(); }).get();
+  const auto ask_again = [&] {
+    std::thread time{[&] {
+      while (fake.pool->stats().waiting == 0) std::this_thread::yield();
+      fake.advance(1s);
+    }};
+    auto refused = fake.pool->acquire(1s).error();
+    time.join();
+    return refused;
+  };
+  const auto nested = ask_again();
+  CHECK(nested.cause() == pool_wait_cause::nested);
+  CHECK(nested.what().find("cause: nested") != std::string::npos);
+  CHECK(fake.pool->stats().timeouts_by(pool_wait_cause::nested) == 1);
+
+  // What others asked for is theirs, wherever the lease is now.
+  mine.release();
+  auto another = std::async(std::launch::async, [&] { return fake.pool->acquire(1s).value(); }).get();
+  CHECK(ask_again().cause() == pool_wait_cause::leak);
+  CHECK(time_out(fake, 1s).cause() == pool_wait_cause::leak);
+
+  // A coroutine does not block its thread.
+  another.release();
+  mine = fake.pool->acquire(1s).value();
+  pool_wait_cause seen{};
+  fake.pool->async_acquire(1s, [&](const result<tests::fake_lease, pool_error>& given) { seen = given.error().cause(); });
+  fake.advance(1s);
+  fake.context.run();
+  CHECK(seen == pool_wait_cause::leak);
 }
 
 TEST_CASE("pool.a_time_out_while_an_opening_hangs_says_connecting") {

@@ -33,6 +33,10 @@ struct database_config {
   std::chrono::milliseconds slow_statement{500};      ///< Statements that take this long are logged. In [0, 1 day].
   std::chrono::milliseconds slow_wait{1'000};         ///< Waits for a session that take this long are logged. 0: never. In [0, 1 day].
   std::chrono::milliseconds leak_after{0};            ///< Sessions held this long are logged, with their place. 0: never. In [0, 1 day].
+  /// Writes that may share a commit, on an engine that can: those that wait for the session anyway. In [1, 10'000]; 1: each has its own.
+  std::size_t group_members{64};
+  /// How long the first of them may wait for the others; none begins that would probably not end within. In [0, 1 min]; 0: each has its own.
+  std::chrono::milliseconds group_time{5};
   tx_retry_config retry{};                            ///< Of `run_tx` and `run_read`.
   log_sink log{};                                     ///< Hears of slow statements and waits, and of sessions held for too long.
 };
@@ -73,9 +77,10 @@ SPILLWAY_EXPORT void start_query(const std::shared_ptr<database_state>& state, s
 ///               outlive that.
 /// Errors:       see db_errc. Asking for a session while holding one of the same database, or blocking one of its threads, is
 ///               db_errc::would_deadlock. What a handler without an executor throws is logged, and goes no further.
-/// Time:         one deadline for waiting and running; it interrupts a running statement. A commit that has begun is not interrupted.
+/// Time:         one deadline for waiting and running; it interrupts a running statement. What ended in time is committed, if need be together with
+///               writes that wait behind it, see `group_time`; then the answer may come late. Such a commit is not interrupted.
 /// Cancellation: `async_` honours all types: in the queue at once, later at the next statement or inside a running one; then nothing was
-///               committed.
+///               committed. When the function has ended it is too late.
 /// Cost:         a read or write is two short locks and the engine's begin and commit, and allocates only to wait. The threads of the
 ///               `async_` face, one for each session and one more, start with its first use.
 class SPILLWAY_EXPORT database {

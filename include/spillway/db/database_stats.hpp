@@ -35,6 +35,8 @@ struct session_stats {
 struct database_stats {
   session_stats reads;
   session_stats writes;
+  std::uint64_t shared_commits{0};        ///< Commits that served several writes.
+  std::uint64_t shared_commit_writes{0};  ///< The writes they served.
   /// Reads and writes that ended in each db_errc, by its value; the place 0 is unused.
   std::array<std::uint64_t, db_errc_count + 1> errors{};
   std::uint64_t slow_statements{0};

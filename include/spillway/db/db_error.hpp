@@ -65,6 +65,7 @@ enum class db_errc {
   invalid_token,          ///< Text that should be a consistency token is none. errc::invalid.
   foreign_token,          ///< A consistency token of another database system. errc::invalid.
   partition_conflict,     ///< Something is in the way of a partition that must be made. errc::conflict.
+  aborted,                ///< Another write that shared the transaction ended it; nothing was committed, and again it may work. errc::unavailable.
 };
 
 }  // namespace spillway
@@ -75,7 +76,7 @@ struct boost::system::is_error_code_enum<spillway::db_errc> : std::true_type {};
 namespace spillway {
 
 /// The values of db_errc are 1 to this.
-inline constexpr int db_errc_count{47};
+inline constexpr int db_errc_count{48};
 
 [[nodiscard]] SPILLWAY_EXPORT const boost::system::error_category& db_category() noexcept;
 

@@ -37,6 +37,8 @@ struct session_options {
   std::optional<std::chrono::nanoseconds> timeout;  ///< From the call on. None: `database_config.timeout`.
   deadline until;                                   ///< The request's own deadline; the sooner of both counts.
   std::string label;                                ///< Goes into the log with slow statements.
+  /// Shares no commit: for a write that takes long, as those who ended before it would wait for it, or one that waits for another to return.
+  bool alone{false};
   std::source_location where;                       ///< Where the session was asked for: named in time-outs of others, and with leaks.
 
   tx_isolation isolation{tx_isolation::usual};

@@ -61,6 +61,13 @@ class pool_lease {
   void release() noexcept {
     if (auto* const slot = std::exchange(slot_, nullptr)) detail::give_back(*slot, true);
   }
+  /// Gives it straight to the first who waits for one. False, and it is kept, if nobody does: then there is no need to be quick, and whoever has
+  /// something to leave behind for the next holder knows that there is one.
+  bool hand_over() noexcept {
+    if (slot_ == nullptr || !detail::hand_over(*slot_)) return false;
+    slot_ = nullptr;
+    return true;
+  }
   /// Gives it back to be closed: it is broken, or in a state nobody else should see.
   void discard() noexcept {
     if (auto* const slot = std::exchange(slot_, nullptr)) detail::give_back(*slot, false);
@@ -143,7 +150,8 @@ class lease_waiter;
 /// Lifetime:     destroying the pool refuses those who wait and closes what is idle. Leases may outlive it. `executor` must live until the pool
 ///               is destroyed and handlers that have no executor of their own were called; the connector is shared.
 /// Errors:       the constructor throws std::invalid_argument (see `validate`). Refusals say why, see pool_error. Who asks while he has a lease
-///               waits for himself if all others do the same: keep `max` above (threads x (leases at a time - 1)), or ask once.
+///               waits for himself if all others do the same: keep `max` above (threads x (leases at a time - 1)), or ask once. The time-out of
+///               a thread that did so has the cause `nested`.
 /// Time:         one deadline a call.
 /// Cancellation: `async_acquire` honours all types, in the queue; what was granted meanwhile goes to the next in the queue.
 /// Cost:         without contention two atomic operations on a cache line of the thread's own and two readings of the clock, no lock and no

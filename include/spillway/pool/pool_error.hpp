@@ -42,8 +42,9 @@ enum class pool_wait_cause : std::uint8_t {
   validation,  ///< Resources were being pinged.
   leak,        ///< All resources were lent, some for longer than pool_config::leak_after.
   budget,      ///< The fleet budget gave no leave to open another.
+  nested,      ///< All resources were lent, some to the very thread that blocked for another: it may have waited for itself.
 };
-inline constexpr std::size_t pool_wait_cause_count{7};
+inline constexpr std::size_t pool_wait_cause_count{8};
 
 [[nodiscard]] SPILLWAY_EXPORT std::string_view to_string(pool_errc code) noexcept;
 [[nodiscard]] SPILLWAY_EXPORT std::string_view to_string(pool_wait_cause cause) noexcept;

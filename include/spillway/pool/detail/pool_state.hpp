@@ -95,6 +95,7 @@ SPILLWAY_EXPORT void start_acquire(const std::shared_ptr<pool_state>& state, con
 SPILLWAY_EXPORT void* resource_of(pool_slot& slot) noexcept;
 SPILLWAY_EXPORT std::chrono::nanoseconds age_of(const pool_slot& slot) noexcept;
 SPILLWAY_EXPORT void give_back(pool_slot& slot, bool keep) noexcept;
+SPILLWAY_EXPORT bool hand_over(pool_slot& slot) noexcept;
 /// Where handlers without an executor of their own are called.
 SPILLWAY_EXPORT boost::asio::any_io_executor fallback_executor(pool_state& state);
 

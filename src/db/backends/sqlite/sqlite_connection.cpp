@@ -21,6 +21,13 @@ namespace {
 /// Steps of SQLite's machine between two looks at the clock: some ten microseconds.
 constexpr int progress_steps{1'000};
 
+/// An interrupted statement that writes takes the whole transaction with it. Where that would hit others, it gets this much longer to end by itself,
+/// and is undone alone.
+constexpr std::chrono::milliseconds spared_for{20};
+
+/// Of the parts of a shared transaction.
+constexpr std::string_view savepoint_name{"spillway_part"};
+
 /// Settings a session may look at, and none that it may change but its own mark.
 constexpr std::array readable_pragmas{
     std::string_view{"table_info"},  std::string_view{"table_xinfo"},       std::string_view{"table_list"},
@@ -77,7 +84,8 @@ result<void, db_error> sqlite_connection::connect(const sqlite_config& config) {
   harden(config);
   if (const auto done = configure(config); !done) return done;
   for (const auto& [handle, sql] : {std::pair{&begin_, writer ? "BEGIN IMMEDIATE" : "BEGIN"}, std::pair{&commit_, "COMMIT"},
-                                    std::pair{&rollback_, "ROLLBACK"}}) {
+                                    std::pair{&rollback_, "ROLLBACK"}, std::pair{&savepoint_, "SAVEPOINT spillway_part"},
+                                    std::pair{&undo_, "ROLLBACK TO spillway_part"}, std::pair{&release_, "RELEASE spillway_part"}}) {
     sqlite3_stmt* statement{nullptr};
     if (const int prepared = sqlite3_prepare_v3(raw, sql, -1, SQLITE_PREPARE_PERSISTENT, &statement, nullptr); prepared != SQLITE_OK) {
       return sqlite_error(raw, prepared, sql);
@@ -200,31 +208,91 @@ result<void, db_error> sqlite_connection::own_step(const sqlite_statement_handle
 
 result<void, db_error> sqlite_connection::begin(const statement_control& control) {
   lost_.reset();
+  others_at_stake_ = false;
+  savepoint_open_ = false;
   control_ = &control;
   auto done = own_step(begin_);
+  // A caller's savepoint that is left open must not be there for the next part to return to.
+  if (done && callers_use_savepoints_ && kind_ == session_kind::write) done = open_savepoint();
   if (!done) rollback();  // the interrupt may have come when the transaction had begun already
   return done;
 }
 
 result<void, db_error> sqlite_connection::commit() {
   control_ = nullptr;  // from here on it is all or nothing
-  if (sqlite3_get_autocommit(connection_.get()) != 0) return lost_.value_or(db_error{db_errc::engine_error, "the transaction is gone"});
+  if (!in_transaction()) return gone({});
   return own_step(commit_);
 }
 
 void sqlite_connection::rollback() noexcept {
   control_ = nullptr;
-  if (sqlite3_get_autocommit(connection_.get()) != 0) return;
+  if (!in_transaction()) return;
   if (const auto done = own_step(rollback_); !done) usable_ = false;
+}
+
+result<void, db_error> sqlite_connection::begin_part(const statement_control& control) {
+  others_at_stake_ = true;
+  late_since_.reset();
+  control_ = &control;
+  return open_savepoint();
+}
+
+result<bool, db_error> sqlite_connection::end_part() {
+  control_ = nullptr;
+  if (!in_transaction()) return gone({});
+  // Deferred foreign keys are checked by the commit, which would then fail for all.
+  int unresolved{0};
+  int unused{0};
+  (void)sqlite3_db_status(connection_.get(), SQLITE_DBSTATUS_DEFERRED_FKS, &unresolved, &unused, 0);
+  if (unresolved != 0) {
+    if (!others_at_stake_) return false;
+    return db_error{db_errc::foreign_key_violation, "FOREIGN KEY constraint failed", SQLITE_CONSTRAINT_FOREIGNKEY};
+  }
+  if (!savepoint_open_) return !callers_use_savepoints_;
+  if (const auto released = own_step(release_); !released) return released.error();
+  savepoint_open_ = false;
+  return true;
+}
+
+result<void, db_error> sqlite_connection::undo_part() {
+  control_ = nullptr;
+  if (!in_transaction()) return gone({});
+  if (!savepoint_open_) return {};
+  savepoint_open_ = false;
+  for (const auto* statement : {&undo_, &release_}) {
+    if (auto done = own_step(*statement); !done) {
+      rollback();
+      return done;
+    }
+  }
+  return {};
+}
+
+result<void, db_error> sqlite_connection::open_savepoint() {
+  auto done = own_step(savepoint_);
+  savepoint_open_ = done.has_value();
+  return done;
+}
+
+bool sqlite_connection::in_transaction() const noexcept { return sqlite3_get_autocommit(connection_.get()) == 0; }
+
+db_error sqlite_connection::gone(std::string_view sql) const {
+  return lost_.value_or(db_error{db_errc::engine_error, "the transaction is gone", 0, sql});
 }
 
 result<void, db_error> sqlite_connection::ready(std::string_view sql) const {
   if (const auto why = control_->interrupted()) return db_error{*why, {}, 0, sql};
   // Outside the transaction a statement would be committed on its own.
-  if (sqlite3_get_autocommit(connection_.get()) != 0) {
-    return lost_.value_or(db_error{db_errc::engine_error, "the transaction is gone", 0, sql});
-  }
+  if (!in_transaction()) return gone(sql);
   return {};
+}
+
+int sqlite_connection::step(sqlite3_stmt* statement) {
+  // A stream's function may run statements of its own.
+  const bool outer = std::exchange(step_writes_, sqlite3_stmt_readonly(statement) == 0);
+  const int code = sqlite3_step(statement);
+  step_writes_ = outer;
+  return code;
 }
 
 db_error sqlite_connection::failed(int result_code, std::string_view sql) {
@@ -237,7 +305,7 @@ db_error sqlite_connection::judged(db_error error) {
     if (const auto why = control_->interrupted()) error = db_error{*why, std::string{error.message()}, error.native_code(), error.sql()};
   }
   // Some failures end the whole transaction. A begin that failed never started one.
-  if (!lost_ && !error.sql().empty() && sqlite3_get_autocommit(connection_.get()) != 0) lost_ = error;
+  if (!lost_ && !error.sql().empty() && !in_transaction()) lost_ = error;
   return error;
 }
 
@@ -259,7 +327,7 @@ result<std::uint64_t, db_error> sqlite_connection::run(std::string_view sql, std
 
   const auto changed_before = sqlite3_total_changes64(db);
   for (;;) {
-    const int code = sqlite3_step((*statement)->handle());
+    const int code = step((*statement)->handle());
     if (code == SQLITE_DONE) break;
     if (code != SQLITE_ROW) return refused_or(failed(code, sql));
     if (const auto added = (*statement)->append_row(rows, sql); !added) return added.error();
@@ -291,7 +359,7 @@ result<void, db_error> sqlite_connection::run_script(std::string_view sql) {
     if (!statement) continue;  // blanks, a comment
     if (sqlite3_bind_parameter_count(raw) != 0) return db_error{db_errc::wrong_parameters, "a script takes no parameters", 0, rest};
     int code = SQLITE_ROW;
-    while (code == SQLITE_ROW) code = sqlite3_step(raw);
+    while (code == SQLITE_ROW) code = step(raw);
     if (code != SQLITE_DONE) return refused_or(failed(code, rest));
   }
   return {};
@@ -309,8 +377,15 @@ result<void, db_error> sqlite_connection::checkpoint() {
 }
 
 int sqlite_connection::on_progress(void* self) noexcept {
-  const auto* control = static_cast<sqlite_connection*>(self)->control_;
-  return control != nullptr && control->interrupted() ? 1 : 0;
+  auto& me = *static_cast<sqlite_connection*>(self);
+  if (me.control_ == nullptr || !me.control_->interrupted()) return 0;
+  return me.is_spared(system_clock_source().now()) ? 0 : 1;
+}
+
+bool sqlite_connection::is_spared(time_point now) noexcept {
+  if (!others_at_stake_ || !step_writes_) return false;
+  if (!late_since_) late_since_ = now;
+  return now - *late_since_ < spared_for;
 }
 
 // Only another process can hold a lock for long, so polling is all there is. Non-zero: try again.
@@ -342,6 +417,11 @@ int sqlite_connection::on_authorize(void* self, int action, const char* first, c
     case SQLITE_PRAGMA:
       if (pragma_allowed(first, second)) return SQLITE_OK;
       me.refused_what_ = "this PRAGMA belongs to sqlite_config, or cannot be used in a transaction";
+      return SQLITE_DENY;
+    case SQLITE_SAVEPOINT:
+      me.callers_use_savepoints_ = true;
+      if (!same_name(second, savepoint_name)) return SQLITE_OK;
+      me.refused_what_ = "this savepoint belongs to the session";
       return SQLITE_DENY;
     default: return SQLITE_OK;
   }
