@@ -86,7 +86,7 @@ io_runner_config timer_thread() {
 }  // namespace
 
 database_state::database_state(const database_config& config, std::shared_ptr<session_source> source)
-    : config_{validated(config)}, source_{std::move(source)}, timers_{timer_thread()}, retry_budget_{config.retry.budget_ratio, config.retry.budget_burst} {}
+    : config_{validated(config)}, timers_{timer_thread()}, source_{std::move(source)}, retry_budget_{config.retry.budget_ratio, config.retry.budget_burst} {}
 
 database_state::~database_state() { (void)close(); }
 
@@ -107,13 +107,14 @@ bool database_state::must_not_block() const {
   return workers != nullptr && workers->get_executor().running_in_this_thread();
 }
 
-transaction_end database_state::run(session_kind kind, session_task& task, const session_options& options, bool may_wait) {
+transaction_end database_state::run(session_kind kind, session_task& task, const session_options& options, bool may_wait, bool single) {
   if (must_not_block()) {
     count_error(db_errc::would_deadlock);
     return {db_errc::would_deadlock, {}};
   }
   statement_control control{deadline_of(options)};
   control.transaction = transaction_options{kind, options};
+  control.transaction.single = single;
   session_search search{kind, options, control.until, may_wait};
   auto session = session_for(search);
   if (!session) {
@@ -139,7 +140,7 @@ transaction_end database_state::run_again(session_kind kind, session_task& task,
 result<row_set, db_error> database_state::query(const sql_query& query, const session_options& options) {
   const auto ask = [&](read_session& session) { return session.query(query.sql(), sql_parameters{query.values()}); };
   function_task<read_session, decltype(ask)&> task{ask};
-  auto end = run(session_kind::read, task, options, true);
+  auto end = run(session_kind::read, task, options, true, true);
   return std::move(task).outcome(std::move(end.failure));
 }
 

@@ -42,7 +42,7 @@ class database_state {
 
   result<void, db_error> open();
 
-  transaction_end run(session_kind kind, session_task& task, const session_options& options, bool may_wait);
+  transaction_end run(session_kind kind, session_task& task, const session_options& options, bool may_wait, bool single = false);
   /// The same, as often as tx_retry_config allows and the end of it asks for.
   transaction_end run_again(session_kind kind, session_task& task, const session_options& options);
   void start(session_kind kind, bool again, std::shared_ptr<session_operation> operation, const session_options& options);
@@ -84,8 +84,8 @@ class database_state {
   void start_workers();
 
   database_config config_;
+  io_runner timers_;  // of the source, which goes first
   std::shared_ptr<session_source> source_;
-  io_runner timers_;  // of the source
   one_kind reads_;
   one_kind writes_;
   std::array<striped_counter, db_errc_count + 1> errors_;

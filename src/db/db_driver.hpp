@@ -22,6 +22,8 @@
 
 namespace spillway::detail {
 
+class query_operation;
+
 /// What a transaction should be like, where the engine offers it.
 struct transaction_options {
   transaction_options() noexcept = default;
@@ -29,6 +31,7 @@ struct transaction_options {
       : isolation{options.isolation}, wants_position{kind == session_kind::write && options.token != nullptr} {}
 
   tx_isolation isolation{tx_isolation::usual};
+  bool single{false};          ///< One statement that reads and nothing else, so it needs no transaction around it.
   bool wants_id{false};        ///< The engine's number of a write, by which the end of it can be asked for later.
   bool wants_position{false};  ///< The position in the engine's log that a committed write has reached.
 };
@@ -127,6 +130,10 @@ class SPILLWAY_EXPORT db_driver {
   virtual result<std::unique_ptr<db_connection>, db_error> open(session_kind kind, deadline until) = 0;
   /// Makes a connection whose statement was given up fit for use, or not `usable`, elsewhere and within a bounded time; then calls `done`.
   virtual void clean(db_connection& connection, boost::asio::any_completion_handler<void()> done);
+  /// Takes one statement that reads, to be answered without a session and a thread; false: this engine does not.
+  virtual bool async_query(const std::shared_ptr<query_operation>&, deadline) { return false; }
+  /// Takes none of those from now on.
+  virtual void drain() {}
   /// Ends what `open` gave, in whatever order the engine needs. To be called once, when nobody uses them.
   virtual result<void, db_error> close(std::vector<std::unique_ptr<db_connection>> readers,
                                        std::vector<std::unique_ptr<db_connection>> writers) = 0;

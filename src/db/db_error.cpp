@@ -71,6 +71,8 @@ constexpr code_row code_rows[]{
     {db_errc::cursor_tampered, "cursor_tampered", "the cursor is not genuine", errc::invalid},
     {db_errc::cursor_foreign, "cursor_foreign", "the cursor belongs to another query", errc::invalid},
     {db_errc::cursor_expired, "cursor_expired", "the cursor has expired", errc::invalid},
+    {db_errc::invalid_token, "invalid_token", "not a consistency token", errc::invalid},
+    {db_errc::foreign_token, "foreign_token", "a consistency token of another database system", errc::invalid},
     {db_errc::partition_conflict, "partition_conflict", "something is in the way of a partition", errc::conflict},
 };
 static_assert(std::size(code_rows) == db_errc_count);

@@ -50,7 +50,12 @@ class driver_source final : public session_source {
     boost::asio::post(threads, std::move(handler));
   }
 
+  bool async_query(const std::shared_ptr<query_operation>& operation, const session_options&, deadline until) override {
+    return driver_->async_query(operation, until);
+  }
+
   void drain() override {
+    driver_->drain();
     std::vector<std::future<result<void, pool_error>>> drained;
     for (auto* one : {&reads_, &writes_}) {
       if (*one) drained.push_back((*one)->sessions().async_drain(std::chrono::nanoseconds::max(), boost::asio::use_future));

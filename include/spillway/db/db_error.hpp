@@ -62,6 +62,8 @@ enum class db_errc {
   cursor_tampered,        ///< A cursor was changed, or its key is no longer accepted. errc::invalid.
   cursor_foreign,         ///< A cursor of another query, sort or parameters. errc::invalid.
   cursor_expired,         ///< errc::invalid.
+  invalid_token,          ///< Text that should be a consistency token is none. errc::invalid.
+  foreign_token,          ///< A consistency token of another database system. errc::invalid.
   partition_conflict,     ///< Something is in the way of a partition that must be made. errc::conflict.
 };
 
@@ -73,7 +75,7 @@ struct boost::system::is_error_code_enum<spillway::db_errc> : std::true_type {};
 namespace spillway {
 
 /// The values of db_errc are 1 to this.
-inline constexpr int db_errc_count{45};
+inline constexpr int db_errc_count{47};
 
 [[nodiscard]] SPILLWAY_EXPORT const boost::system::error_category& db_category() noexcept;
 

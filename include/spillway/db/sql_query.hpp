@@ -17,7 +17,8 @@ namespace spillway {
 
 /// What `database::async_query` sends: text and values are copied, so nothing must outlive the call.
 ///
-///     auto rows = co_await db.async_query(sql_query{"SELECT name FROM city WHERE id = $1", id}, 2s, use_awaitable);
+///     const sql_query name_of{"SELECT name FROM city WHERE id = $1", id};
+///     auto rows = co_await db.async_query(name_of, 2s, use_awaitable);
 ///
 /// Threads: a value; copies share what they hold, and may be used anywhere.
 /// Errors:  as sql_value.

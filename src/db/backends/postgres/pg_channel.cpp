@@ -95,11 +95,14 @@ void pg_channel::flush() noexcept {
 
 pg_wait pg_channel::next(const pg_limit& limit, pg_result& into) {
   auto* const connection = handle_.get();
-  for (;;) {
+  for (bool again{false};; again = true) {
     if (PQisBusy(connection) == 0) {
       into.reset(PQgetResult(connection));
       return !into && lost() ? pg_wait::lost : pg_wait::ready;
     }
+    // A server that never stops sending is not waited for, and yet has to end.
+    if (again && limit.until.passed(system_clock_source().now())) return pg_wait::timed_out;
+    if (again && limit.cancelled != nullptr && limit.cancelled->load(std::memory_order_relaxed)) return pg_wait::cancelled;
     const int unsent = PQflush(connection);
     const short events = unsent > 0 ? POLLIN | POLLOUT : POLLIN;
     if (const auto waited = wait(events, limit); waited != pg_wait::ready) return waited;

@@ -119,8 +119,9 @@ void pg_connection::queue_settings() {
 void pg_connection::queue_begin() {
   first_ = !begun_;
   if (begun_) return;
-  begun_ = true;
   queue_settings();
+  if (control_->transaction.single) return;
+  begun_ = true;
   send_text(step_kind::begin, begin_sql());
   if (control_->transaction.wants_id && kind_ == session_kind::write) send_text(step_kind::id, "SELECT pg_current_xact_id()");
 }

@@ -64,6 +64,7 @@ db_error pg_connection::finish_simple(const pg_limit& limit, std::uint64_t& rows
   db_error failure;
   const auto judge = [&](pg_wait waited) { return waited == pg_wait::lost ? lost(sql_) : interrupted(waited, sql_); };
   for (;;) {
+    if (limit.until.passed(system_clock_source().now())) return judge(pg_wait::timed_out);  // it may never stop sending
     if (mode_ == mode::copy_out) {
       char* row{nullptr};
       const int length = PQgetCopyData(channel_.raw(), &row, 1);
@@ -78,13 +79,23 @@ db_error pg_connection::finish_simple(const pg_limit& limit, std::uint64_t& rows
     pg_result answer;
     if (const auto waited = channel_.next(limit, answer); waited != pg_wait::ready) return failure.failed() ? failure : judge(waited);
     if (!answer) break;
-    if (PQresultStatus(answer.get()) == PGRES_FATAL_ERROR && !failure.failed()) {
-      failure = failed(answer.get(), sql_);
-      copy_line_ = copy_line_of(answer.get());
-    }
-    if (PQresultStatus(answer.get()) == PGRES_COMMAND_OK) {
-      const std::string_view digits{PQcmdTuples(answer.get())};
-      std::from_chars(digits.data(), digits.data() + digits.size(), rows);
+    switch (PQresultStatus(answer.get())) {
+      case PGRES_FATAL_ERROR:
+        if (!failure.failed()) {
+          failure = failed(answer.get(), sql_);
+          copy_line_ = copy_line_of(answer.get());
+        }
+        break;
+      case PGRES_COMMAND_OK: {
+        const std::string_view digits{PQcmdTuples(answer.get())};
+        std::from_chars(digits.data(), digits.data() + digits.size(), rows);
+        break;
+      }
+      case PGRES_COPY_OUT: mode_ = mode::copy_out; break;
+      case PGRES_COPY_IN:
+        if (const auto waited = end_copy_in("not wanted", limit); waited != pg_wait::ready) return judge(waited);
+        break;
+      default: break;
     }
   }
   note_reports();
@@ -119,10 +130,7 @@ result<std::uint64_t, db_error> pg_connection::start_copy(std::string_view sql, 
     lost_ = failure;  // it may have done something, with a file of the server
   }
   if (status == PGRES_COPY_OUT) mode_ = mode::copy_out;
-  if (status == PGRES_COPY_IN) {
-    mode_ = mode::copy_in;
-    if (const auto waited = end_copy_in("not wanted", limit()); waited != pg_wait::ready) return interrupted(waited, sql);
-  }
+  if (status == PGRES_COPY_IN) (void)end_copy_in("not wanted", limit());
   (void)finish_simple(limit(), rows);
   if (!given_up_ && !dead_ && !enter_pipeline()) dead_ = true;
   return failure;
