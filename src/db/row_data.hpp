@@ -20,7 +20,7 @@ struct row_cell {
 };
 
 /// Rows as a driver fills them in: the cells of all rows, one row after the other.
-struct row_data {
+struct SPILLWAY_EXPORT row_data {
   std::vector<std::string> columns;
   std::vector<row_cell> cells;
   std::vector<char> bytes;

@@ -45,7 +45,7 @@ struct postgres_config {
 ///
 ///     copy_in(session, "COPY city (id, name) FROM STDIN", [&] { return next_piece(); }).value();
 ///
-/// Errors:   what the server says about the data; db_errc::not_allowed on a session of another engine. What `source` throws passes through.
+/// Errors:   what the server says about the data; db_errc::not_supported on a session of another engine. What `source` throws passes through.
 /// Time:     within the transaction's deadline.
 /// Cost:     holds a few hundred KiB, whatever the size of the pieces.
 SPILLWAY_EXPORT result<std::uint64_t, db_error> copy_in(write_session& session, std::string_view sql, const std::function<std::string_view()>& source);

@@ -75,7 +75,7 @@ std::string months_in_default_sql(const partitioned_table& table, std::string_vi
 }
 
 std::string count_in_default_sql(const partitioned_table& table, std::string_view default_one, std::chrono::year_month month, std::size_t up_to) {
-  return fmt::format("SELECT count(*) FROM (SELECT FROM {} WHERE {} LIMIT {}) AS some", table.beside(default_one), range_of(table, month), up_to);
+  return fmt::format("SELECT count(*) FROM (SELECT FROM {} WHERE {} LIMIT {}) AS counted", table.beside(default_one), range_of(table, month), up_to);
 }
 
 std::string drain_sql(const partitioned_table& table, std::string_view default_one, std::chrono::year_month month, std::size_t rows) {

@@ -20,7 +20,7 @@ result<pg_connection*, db_error> postgres_of(read_session& session) {
   // A read's session is a write's, seen as its base.
   auto& connection = session_context::of(static_cast<write_session&>(session)).connection();
   if (auto* const postgres = dynamic_cast<pg_connection*>(&connection)) return postgres;
-  return db_error{db_errc::not_allowed, "this is no session of PostgreSQL"};
+  return db_error{db_errc::not_supported, "this is no session of PostgreSQL, and no other engine has this"};
 }
 
 }  // namespace
