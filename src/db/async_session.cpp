@@ -7,27 +7,29 @@
 #include <boost/asio/bind_executor.hpp>
 #include <boost/asio/dispatch.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
 
 #include <utility>
 
 namespace spillway::detail {
 
-async_session::async_session(database_state& state, session_kind kind, std::shared_ptr<session_operation> operation,
+async_session::async_session(database_state& state, session_kind kind, bool again, std::shared_ptr<session_operation> operation,
                              const session_options& options, deadline until, const boost::asio::any_io_executor& threads,
                              exception_report report)
     : state_{&state},
-      kind_{kind},
       operation_{std::move(operation)},
       control_{until},
-      label_{options.label},
-      where_{options.where},
+      options_{options},
+      search_{kind, options_, until, true},
       threads_work_{threads},
       handler_work_{operation_->executor(threads)} {
+  control_.transaction = transaction_options{kind, options};
+  if (again) attempts_.emplace(state.retry(), state.retry_budget());
   // The handler's own executor is told by the exception itself.
   if (handler_work_.get_executor() == boost::asio::any_completion_executor{threads}) report_ = std::move(report);
 }
 
-void async_session::ask(session_pool& sessions) {
+void async_session::start() {
   if (auto slot = operation_->cancellation_slot(); slot.is_connected()) {
     control_.cancellable = true;
     // Weak, as the slot may belong to what the handler owns: a coroutine that is destroyed while it waits.
@@ -35,29 +37,65 @@ void async_session::ask(session_pool& sessions) {
       const auto call = waiting.lock();
       if (!call || type == boost::asio::cancellation_type::none) return;
       call->control_.cancelled.store(true, std::memory_order_relaxed);
-      call->in_queue_.emit(type);
+      const std::scoped_lock lock{call->waiting_mutex_};
+      call->waiting_.emit(type);
     });
   }
-  acquire_options asked{control_.until, where_};
+  ask();
+}
+
+void async_session::ask() {
+  const auto step = state_->source().next(search_);
+  if (step.refusal.failed()) return end_without_session(step.refusal);
+  // A cancellation that came before is seen here, one that comes later by the slot.
+  const std::scoped_lock lock{waiting_mutex_};
+  if (control_.cancelled.load(std::memory_order_relaxed)) return end_without_session(db_errc::cancelled);
+  if (step.pool == nullptr) {
+    auto again = [call = shared_from_this()] { call->ask(); };
+    state_->source().async_wait(step, threads_work_.get_executor(), boost::asio::bind_cancellation_slot(waiting_.slot(), std::move(again)));
+    return;
+  }
+  acquire_options asked{control_.until, options_.where};
   asked.timeout = std::chrono::nanoseconds::max();  // `until` alone counts
-  auto given = [call = shared_from_this(), &sessions](result<session_lease, pool_error> lease) { call->run(sessions, std::move(lease)); };
+  auto given = [call = shared_from_this(), pool = step.pool](result<session_lease, pool_error> lease) { call->run(*pool, std::move(lease)); };
   auto on_threads = boost::asio::bind_executor(threads_work_.get_executor(), std::move(given));
-  sessions.sessions().async_acquire(asked, boost::asio::bind_cancellation_slot(in_queue_.slot(), std::move(on_threads)));
+  step.pool->sessions().async_acquire(asked, boost::asio::bind_cancellation_slot(waiting_.slot(), std::move(on_threads)));
+}
+
+void async_session::end_without_session(db_error failure) {
+  state_->count_error(failure.code());
+  boost::asio::post(threads_work_.get_executor(), [call = shared_from_this(), failure = std::move(failure)] { call->finish({}, failure); });
 }
 
 void async_session::refuse(db_errc why) {
   boost::asio::post(threads_work_.get_executor(), [call = shared_from_this(), why] { call->finish({}, why); });
 }
 
-void async_session::run(session_pool& sessions, result<session_lease, pool_error> given) {
+void async_session::run(const session_pool& sessions, result<session_lease, pool_error> given) {
+  auto& source = state_->source();
   if (!given) {
+    if (source.refused(search_, given.error())) return ask();
     auto failure = sessions.error_of(given.error());
     state_->count_error(failure.code());
-    finish({}, std::move(failure));
-    return;
+    return end_of_run({std::move(failure)});
   }
-  auto end = state_->run_on(kind_, std::move(*given), operation_->task(), control_, label_);
-  finish(std::move(end.thrown), std::move(end.failure));
+  if (!source.accept(search_, *given)) {
+    given->release();
+    return ask();
+  }
+  auto end = state_->run_on(search_, std::move(*given), operation_->task(), control_);
+  end_of_run(std::move(end));
+}
+
+void async_session::end_of_run(transaction_end end) {
+  const auto now = system_clock_source().now();
+  const auto pause = attempts_ && !end.thrown ? attempts_->after(end.why(), now, control_.until, pause_generator()) : std::nullopt;
+  if (!pause) return finish(std::move(end.thrown), std::move(end.failure));
+  search_.start_over();
+  const auto timer = std::make_shared<boost::asio::steady_timer>(threads_work_.get_executor(), *pause);
+  auto again = [call = shared_from_this(), timer](const boost::system::error_code&) { call->ask(); };
+  const std::scoped_lock lock{waiting_mutex_};
+  timer->async_wait(boost::asio::bind_cancellation_slot(waiting_.slot(), std::move(again)));
 }
 
 void async_session::finish(std::exception_ptr thrown, db_error failure) {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "session_pool.hpp"
+#include "session_source.hpp"
+#include "tx_retry.hpp"
 
 #include <boost/asio/any_completion_executor.hpp>
 #include <boost/asio/any_io_executor.hpp>
@@ -11,11 +12,13 @@
 #include <exception>
 #include <functional>
 #include <memory>
-#include <string>
+#include <mutex>
+#include <optional>
 
 namespace spillway::detail {
 
 class database_state;
+struct transaction_end;
 
 /// An `async_read` or `async_write` from its start until its handler is called.
 class async_session final : public std::enable_shared_from_this<async_session> {
@@ -23,26 +26,31 @@ class async_session final : public std::enable_shared_from_this<async_session> {
   using exception_report = std::function<void(std::exception_ptr)>;
 
   /// `threads` run the function, and call the handler if it has no executor of its own; `report`, unless empty, is then told what it throws.
-  async_session(database_state& state, session_kind kind, std::shared_ptr<session_operation> operation, const session_options& options,
+  async_session(database_state& state, session_kind kind, bool again, std::shared_ptr<session_operation> operation, const session_options& options,
                 deadline until, const boost::asio::any_io_executor& threads, exception_report report);
 
   /// One of the two, once.
-  void ask(session_pool& sessions);
+  void start();
   /// Does not touch the database: it may be gone when this has returned.
   void refuse(db_errc why);
 
  private:
-  void run(session_pool& sessions, result<session_lease, pool_error> given);
+  void ask();
+  void end_without_session(db_error failure);
+  void run(const session_pool& sessions, result<session_lease, pool_error> given);
+  /// On one of the threads: runs again, or finishes.
+  void end_of_run(transaction_end end);
   /// On one of the threads, last of all.
   void finish(std::exception_ptr thrown, db_error failure);
 
   database_state* state_;  // not to be touched once the session was given back, or never taken
-  session_kind kind_;
   std::shared_ptr<session_operation> operation_;
   statement_control control_;
-  std::string label_;
-  std::source_location where_;
-  boost::asio::cancellation_signal in_queue_;  // passes a cancellation on to the pool
+  const session_options options_;
+  std::optional<tx_attempts> attempts_;  // of a function that may run again
+  session_search search_;
+  std::mutex waiting_mutex_;
+  boost::asio::cancellation_signal waiting_;  // passes a cancellation on to whatever is waited for; guarded by the mutex
   exception_report report_;
   boost::asio::executor_work_guard<boost::asio::any_io_executor> threads_work_;
   boost::asio::executor_work_guard<boost::asio::any_completion_executor> handler_work_;

@@ -2,6 +2,7 @@
 #include <spillway/db/database.hpp>
 
 #include "database_state.hpp"
+#include "query_operation.hpp"
 
 #include <thread>
 #include <utility>
@@ -10,15 +11,23 @@ namespace spillway {
 
 namespace detail {
 
-void start_operation(const std::shared_ptr<database_state>& state, session_kind kind, std::shared_ptr<session_operation> operation,
+void start_operation(const std::shared_ptr<database_state>& state, session_kind kind, bool again, std::shared_ptr<session_operation> operation,
                      const session_options& options) {
-  state->start(kind, std::move(operation), options);
+  state->start(kind, again, std::move(operation), options);
+}
+
+void start_query(const std::shared_ptr<database_state>& state, sql_query query, const session_options& options, query_handler handler) {
+  state->start_query(std::make_shared<query_operation>(std::move(query), std::move(handler)), options);
+}
+
+result<database, db_error> open_database(const database_config& config, std::shared_ptr<session_source> source) {
+  auto state = std::make_shared<database_state>(config, std::move(source));
+  if (const auto opened = state->open(); !opened) return opened.error();
+  return database{std::move(state)};
 }
 
 result<database, db_error> open_database(const database_config& config, std::unique_ptr<db_driver> driver) {
-  auto state = std::make_shared<database_state>(config, std::move(driver));
-  if (const auto opened = state->open_first_sessions(); !opened) return opened.error();
-  return database{std::move(state)};
+  return open_database(config, source_of(config, std::move(driver)));
 }
 
 }  // namespace detail
@@ -50,6 +59,14 @@ db_error database::run(detail::session_kind kind, detail::session_task& task, co
   if (end.thrown) std::rethrow_exception(end.thrown);
   return std::move(end.failure);
 }
+
+db_error database::run_again(detail::session_kind kind, detail::session_task& task, const session_options& options) {
+  auto end = state_->run_again(kind, task, options);
+  if (end.thrown) std::rethrow_exception(end.thrown);
+  return std::move(end.failure);
+}
+
+result<row_set, db_error> database::query(const sql_query& query, const session_options& options) { return state_->query(query, options); }
 
 result<void, db_error> database::ping(const session_options& options) { return state_->ping(options); }
 

@@ -2,16 +2,16 @@
 #include "database_state.hpp"
 
 #include "async_session.hpp"
+#include "query_operation.hpp"
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/system_executor.hpp>
-#include <boost/asio/use_future.hpp>
 
 #include <fmt/format.h>
 
-#include <future>
 #include <new>
 #include <stdexcept>
+#include <thread>
 #include <vector>
 
 namespace spillway::detail {
@@ -52,6 +52,12 @@ const database_config& validated(const database_config& config) {
   require_in<std::uint64_t>("max_result_bytes", config.max_result_bytes, 1024, most_result_bytes, "");
   require_in<std::int64_t>("slow_statement", config.slow_statement.count(), 0, day_ms, " ms");
   require_in<std::int64_t>("slow_wait", config.slow_wait.count(), 0, day_ms, " ms");
+  const auto& retry = config.retry;
+  require_in<std::size_t>("retry.attempts", retry.attempts, 1, 100, "");
+  require_in<std::int64_t>("retry.base", retry.base.count(), 1, 60'000, " ms");
+  require_in<std::int64_t>("retry.cap", retry.cap.count(), retry.base.count(), 60'000, " ms");
+  require_in<double>("retry.budget_ratio", retry.budget_ratio, 0, 10, "");
+  require_in<std::size_t>("retry.budget_burst", retry.budget_burst, 1, 1'000'000, "");
   require_in<std::int64_t>("leak_after", config.leak_after.count(), 0, day_ms, " ms");
   return config;
 }
@@ -79,30 +85,15 @@ io_runner_config timer_thread() {
 
 }  // namespace
 
-database_state::database_state(const database_config& config, std::unique_ptr<db_driver> driver)
-    : config_{validated(config)}, driver_{std::move(driver)}, timers_{timer_thread()} {}
+database_state::database_state(const database_config& config, std::shared_ptr<session_source> source)
+    : config_{validated(config)}, source_{std::move(source)}, timers_{timer_thread()}, retry_budget_{config.retry.budget_ratio, config.retry.budget_burst} {}
 
 database_state::~database_state() { (void)close(); }
 
-result<void, db_error> database_state::open_first_sessions() {
+result<void, db_error> database_state::open() {
   timers_.start();
-  // The writer first: it makes the database.
-  for (const auto kind : {session_kind::write, session_kind::read}) {
-    auto& sessions = side(kind).sessions.emplace(config_, driver_, kind, timers_.executor());
-    if (const auto warm = sessions.sessions().warm_up_for(std::chrono::nanoseconds::max()); !warm) return sessions.error_of(warm.error());
-  }
-  return {};
+  return source_->open(timers_.executor());
 }
-
-namespace {
-
-result<session_lease, pool_error> try_session(session_pool& sessions, const acquire_options& options) {
-  auto given = sessions.sessions().try_acquire(options);
-  if (given) return std::move(*given);
-  return pool_error{given.error()};
-}
-
-}  // namespace
 
 deadline database_state::deadline_of(const session_options& options) const {
   return deadline::after(system_clock_source().now(), options.timeout.value_or(config_.timeout)).sooner(options.until);
@@ -121,39 +112,83 @@ transaction_end database_state::run(session_kind kind, session_task& task, const
     count_error(db_errc::would_deadlock);
     return {db_errc::would_deadlock, {}};
   }
-  const statement_control control{deadline_of(options)};
-  acquire_options asked{control.until, options.where};
-  asked.timeout = std::chrono::nanoseconds::max();  // `until` alone counts
-  auto& sessions = *side(kind).sessions;
-  auto session = may_wait ? sessions.sessions().acquire(asked) : try_session(sessions, asked);
+  statement_control control{deadline_of(options)};
+  control.transaction = transaction_options{kind, options};
+  session_search search{kind, options, control.until, may_wait};
+  auto session = session_for(search);
   if (!session) {
-    auto failure = sessions.error_of(session.error());
-    count_error(failure.code());
-    return {std::move(failure), {}};
+    count_error(session.error().code());
+    return {std::move(session).error(), {}};
   }
-  return run_on(kind, std::move(*session), task, control, options.label);
+  return run_on(search, std::move(*session), task, control);
 }
 
-transaction_end database_state::run_on(session_kind kind, session_lease session, session_task& task, const statement_control& control,
-                                       std::string_view label) {
+transaction_end database_state::run_again(session_kind kind, session_task& task, const session_options& options) {
+  auto fixed = options;
+  fixed.timeout = std::chrono::nanoseconds::max();
+  fixed.until = deadline_of(options);  // of all runs together
+  tx_attempts attempts{config_.retry, retry_budget_};
+  for (;;) {
+    auto end = run(kind, task, fixed, true);
+    const auto pause = end.thrown ? std::nullopt : attempts.after(end.why(), system_clock_source().now(), fixed.until, pause_generator());
+    if (!pause) return end;
+    std::this_thread::sleep_for(*pause);
+  }
+}
+
+result<row_set, db_error> database_state::query(const sql_query& query, const session_options& options) {
+  const auto ask = [&](read_session& session) { return session.query(query.sql(), sql_parameters{query.values()}); };
+  function_task<read_session, decltype(ask)&> task{ask};
+  auto end = run(session_kind::read, task, options, true);
+  return std::move(task).outcome(std::move(end.failure));
+}
+
+void database_state::start_query(std::shared_ptr<query_operation> operation, const session_options& options) {
+  if (!source_->async_query(operation, options, deadline_of(options))) start(session_kind::read, false, std::move(operation), options);
+}
+
+result<session_lease, db_error> database_state::session_for(session_search& search) {
+  acquire_options asked{search.until, search.options.where};
+  asked.timeout = std::chrono::nanoseconds::max();  // `until` alone counts
+  for (;;) {
+    const auto step = source_->next(search);
+    if (step.refusal.failed()) return step.refusal;
+    if (step.pool == nullptr) {
+      if (!search.may_wait) return db_error{db_errc::busy};
+      source_->wait(step);
+      continue;
+    }
+    auto& sessions = step.pool->sessions();
+    result<session_lease, pool_error> given = pool_error{};
+    if (search.may_wait) {
+      given = sessions.acquire(asked);
+    } else if (auto at_once = sessions.try_acquire(asked)) {
+      given = std::move(*at_once);
+    } else {
+      given = pool_error{at_once.error()};
+    }
+    if (!given) {
+      if (!source_->refused(search, given.error())) return step.pool->error_of(given.error());
+    } else if (source_->accept(search, *given)) {
+      return std::move(*given);
+    }
+  }
+}
+
+transaction_end database_state::run_on(const session_search& search, session_lease session, session_task& task, const statement_control& control) {
   const held_session held{*this};
   transaction_end end;
   session_context context{**session, control, config_};
   try {
-    end = transact(kind, context, task);
+    end = transact(search.kind, context, task);
   } catch (const std::bad_alloc&) {
     // Ours or the driver's; what the task threw was caught further in. The session must be given back, and clean.
     end = {db_errc::out_of_memory, {}};
     context.connection().rollback();
   }
-  if (context.connection().needs_cleaning()) {
-    auto& connection = context.connection();
-    driver_->clean(connection, [lease = std::move(session)]() mutable { lease.release(); });
-  } else {
-    session.release();
-  }
+  source_->ended(search, std::move(session), end);
   count_error(end.failure.code());
-  if (context.slow_count() > 0) log_slow(kind, context, label);
+  if (context.slow_count() > 0) log_slow(search.kind, context, search.options.label);
   return end;
 }
 
@@ -179,6 +214,7 @@ transaction_end database_state::transact(session_kind kind, session_context& con
     connection.rollback();
     side(kind).rolled_back.add();
     count_error(verdict.why);
+    end.returned = verdict.why;
   }
   return end;
 }
@@ -220,7 +256,7 @@ std::function<void(std::exception_ptr)> database_state::exception_report() const
 void database_state::start_workers() {
   io_runner_config config;
   // One for each session, so that who is given a session runs at once; one more for refusals while all of those are busy.
-  config.threads = driver_->sessions(session_kind::read).max + driver_->sessions(session_kind::write).max + 1;
+  config.threads = source_->most_sessions() + 1;
   config.shape = runner_shape::shared_context;
   config.thread_name = "spillway-db";
   config.on_exception = exception_report();
@@ -230,7 +266,7 @@ void database_state::start_workers() {
   runner_ = std::move(runner);
 }
 
-void database_state::start(session_kind kind, std::shared_ptr<session_operation> operation, const session_options& options) {
+void database_state::start(session_kind kind, bool again, std::shared_ptr<session_operation> operation, const session_options& options) {
   const auto until = deadline_of(options);
   std::shared_ptr<async_session> call;
   bool refused{false};
@@ -240,7 +276,7 @@ void database_state::start(session_kind kind, std::shared_ptr<session_operation>
     // Made under the lock: from here on `call` keeps the threads from ending, should its handler need them.
     const boost::asio::any_io_executor system{boost::asio::system_executor{}};
     const auto threads = workers_closed_ ? system : runner_->executor();
-    call = std::make_shared<async_session>(*this, kind, std::move(operation), options, until, threads,
+    call = std::make_shared<async_session>(*this, kind, again, std::move(operation), options, until, threads,
                                            workers_closed_ ? exception_report() : nullptr);  // an exception would end the process there
     refused = workers_closed_;
   }
@@ -248,12 +284,12 @@ void database_state::start(session_kind kind, std::shared_ptr<session_operation>
     count_error(db_errc::shutting_down);
     call->refuse(db_errc::shutting_down);
   } else {
-    call->ask(*side(kind).sessions);
+    call->start();
   }
 }
 
 result<void, db_error> database_state::ping(const session_options& options) {
-  const auto probe = [&](read_session& session) { return session.query(driver_->probe_sql()); };
+  const auto probe = [&](read_session& session) { return session.query(source_->probe_sql()); };
   function_task<read_session, decltype(probe)&> task{probe};
   auto end = run(session_kind::read, task, options, true);
   const auto answered = std::move(task).outcome(std::move(end.failure));
@@ -265,24 +301,19 @@ result<void, db_error> database_state::close() {
   if (must_not_block()) return db_error{db_errc::would_deadlock};
   const std::scoped_lock closing{close_mutex_};
   if (closed_) return *closed_;
-  std::vector<std::future<result<void, pool_error>>> drained;
-  for (auto* one : {&reads_, &writes_}) {
-    if (one->sessions) drained.push_back(one->sessions->sessions().async_drain(std::chrono::nanoseconds::max(), boost::asio::use_future));
-  }
   {
     const std::scoped_lock lock{workers_mutex_};
     workers_closed_ = true;
   }
-  for (auto& each : drained) (void)each.get();
+  source_->drain();
   if (runner_) runner_->drain();
-  const auto closed_of = [](one_kind& one) { return one.sessions ? one.sessions->take_closed() : std::vector<std::unique_ptr<db_connection>>{}; };
-  closed_ = driver_->close(closed_of(reads_), closed_of(writes_));
+  closed_ = source_->close();
   return *closed_;
 }
 
-session_stats database_state::stats_of(const one_kind& kind) {
+session_stats database_state::stats_of(session_kind kind) const {
   session_stats stats;
-  stats.pool = kind.sessions->sessions().stats();
+  stats.pool = source_->stats_of(kind);
   const auto& sessions = stats.pool;
   stats.sessions = sessions.max;
   stats.in_use = sessions.lent;
@@ -293,20 +324,20 @@ session_stats database_state::stats_of(const one_kind& kind) {
   stats.wait_cancelled = sessions.refused_with(pool_errc::cancelled);
   stats.wait = sessions.wait;
   stats.run = sessions.hold;
-  stats.committed = static_cast<std::uint64_t>(kind.committed.value());
-  stats.rolled_back = static_cast<std::uint64_t>(kind.rolled_back.value());
+  stats.committed = static_cast<std::uint64_t>(side(kind).committed.value());
+  stats.rolled_back = static_cast<std::uint64_t>(side(kind).rolled_back.value());
   return stats;
 }
 
 database_stats database_state::stats() const {
   database_stats stats;
-  stats.reads = stats_of(reads_);
-  stats.writes = stats_of(writes_);
+  stats.reads = stats_of(session_kind::read);
+  stats.writes = stats_of(session_kind::write);
   for (std::size_t i = 0; i < errors_.size(); ++i) {
     stats.errors[i] = static_cast<std::uint64_t>(errors_[i].value());
   }
   stats.slow_statements = static_cast<std::uint64_t>(slow_statements_.value());
-  const auto cache = driver_->cache_stats();
+  const auto cache = source_->cache_stats();
   stats.statement_cache_hits = cache.hits;
   stats.statement_cache_misses = cache.misses;
   stats.statement_cache_evictions = cache.evictions;

@@ -3,7 +3,8 @@
 
 #include "db_driver.hpp"
 #include "session_context.hpp"
-#include "session_pool.hpp"
+#include "session_source.hpp"
+#include "tx_retry.hpp"
 
 #include <spillway/core/io_runner.hpp>
 #include <spillway/core/striped_counter.hpp>
@@ -22,34 +23,45 @@ namespace spillway::detail {
 /// How a read or write ended: with an error, with what the caller's function threw, or well.
 struct transaction_end {
   db_error failure;
-  std::exception_ptr thrown;
+  std::exception_ptr thrown{};
+  error_code returned{};  ///< The error the caller's function returned, which rolled back.
+
+  /// What decides whether another run is worth it.
+  [[nodiscard]] error_code why() const noexcept { return failure.failed() ? failure.code() : returned; }
 };
 
-/// The body of `database`: a pool of sessions of each kind, and threads for the asynchronous calls.
+class query_operation;
+
+/// The body of `database`: transactions on the sessions of a source, and threads for the asynchronous calls.
 ///
 /// Threads:  every member may be called from any thread.
 class database_state {
  public:
-  database_state(const database_config& config, std::unique_ptr<db_driver> driver);
+  database_state(const database_config& config, std::shared_ptr<session_source> source);
   ~database_state();
 
-  /// Opens one session of each kind, so that what cannot work is found out now.
-  result<void, db_error> open_first_sessions();
+  result<void, db_error> open();
 
   transaction_end run(session_kind kind, session_task& task, const session_options& options, bool may_wait);
-  void start(session_kind kind, std::shared_ptr<session_operation> operation, const session_options& options);
+  /// The same, as often as tx_retry_config allows and the end of it asks for.
+  transaction_end run_again(session_kind kind, session_task& task, const session_options& options);
+  void start(session_kind kind, bool again, std::shared_ptr<session_operation> operation, const session_options& options);
+  result<row_set, db_error> query(const sql_query& query, const session_options& options);
+  void start_query(std::shared_ptr<query_operation> operation, const session_options& options);
   result<void, db_error> ping(const session_options& options);
   result<void, db_error> close();
   [[nodiscard]] database_stats stats() const;
-  [[nodiscard]] std::string_view system_name() const noexcept { return driver_->system_name(); }
+  [[nodiscard]] std::string_view system_name() const noexcept { return source_->system_name(); }
 
   /// Runs the task on a session, and gives the session back.
-  transaction_end run_on(session_kind kind, session_lease session, session_task& task, const statement_control& control, std::string_view label);
+  transaction_end run_on(const session_search& search, session_lease session, session_task& task, const statement_control& control);
+  [[nodiscard]] session_source& source() noexcept { return *source_; }
   void count_error(error_code code) noexcept;
+  [[nodiscard]] const tx_retry_config& retry() const noexcept { return config_.retry; }
+  [[nodiscard]] tx_retry_budget& retry_budget() noexcept { return retry_budget_; }
 
  private:
   struct one_kind {
-    std::optional<session_pool> sessions;
     striped_counter committed;
     striped_counter rolled_back;
   };
@@ -57,6 +69,8 @@ class database_state {
   [[nodiscard]] one_kind& side(session_kind kind) noexcept { return kind == session_kind::read ? reads_ : writes_; }
   [[nodiscard]] const one_kind& side(session_kind kind) const noexcept { return kind == session_kind::read ? reads_ : writes_; }
 
+  /// A session for the blocking faces.
+  result<session_lease, db_error> session_for(session_search& search);
   transaction_end transact(session_kind kind, session_context& context, session_task& task);
   void log_slow(session_kind kind, const session_context& context, std::string_view label);
   /// Logs what a handler threw. May be kept longer than this.
@@ -64,18 +78,19 @@ class database_state {
   [[nodiscard]] deadline deadline_of(const session_options& options) const;
   /// Whether this thread holds a session of this database, or is one of its threads.
   [[nodiscard]] bool must_not_block() const;
-  [[nodiscard]] static session_stats stats_of(const one_kind& kind);
+  [[nodiscard]] session_stats stats_of(session_kind kind) const;
 
   /// Starts the threads of the asynchronous face. Under `workers_mutex_`.
   void start_workers();
 
   database_config config_;
-  std::shared_ptr<db_driver> driver_;  // an opening that hangs may outlive this
-  io_runner timers_;                   // of the pools
+  std::shared_ptr<session_source> source_;
+  io_runner timers_;  // of the source
   one_kind reads_;
   one_kind writes_;
   std::array<striped_counter, db_errc_count + 1> errors_;
   striped_counter slow_statements_;
+  tx_retry_budget retry_budget_;
 
   std::mutex workers_mutex_;  // guards the start of what follows, and workers_closed_
   bool workers_closed_{false};

@@ -2,6 +2,7 @@
 // What an engine must be able to do. A backend implements these two classes and has one function that opens it.
 #pragma once
 
+#include "bulk_job.hpp"
 #include "row_data.hpp"
 
 #include <spillway/core/clock.hpp>
@@ -21,11 +22,15 @@
 
 namespace spillway::detail {
 
-enum class transaction_isolation : std::uint8_t { engine_default, read_committed, repeatable_read, serializable };
+class query_operation;
 
 /// What a transaction should be like, where the engine offers it.
 struct transaction_options {
-  transaction_isolation isolation{transaction_isolation::engine_default};
+  transaction_options() noexcept = default;
+  transaction_options(session_kind kind, const session_options& options) noexcept
+      : isolation{options.isolation}, wants_position{kind == session_kind::write && options.token != nullptr} {}
+
+  tx_isolation isolation{tx_isolation::usual};
   bool wants_id{false};        ///< The engine's number of a write, by which the end of it can be asked for later.
   bool wants_position{false};  ///< The position in the engine's log that a committed write has reached.
 };
@@ -79,6 +84,10 @@ class SPILLWAY_EXPORT db_connection {
   virtual result<std::uint64_t, db_error> run(std::string_view sql, std::span<const sql_value> parameters, row_data& rows,
                                               row_sink& sink) = 0;
   virtual result<void, db_error> run_script(std::string_view sql) = 0;
+  /// Writes many rows, and returns how many were. As written here, by one statement for each.
+  virtual result<std::uint64_t, db_error> bulk(const bulk_job& job, bulk_rows& rows);
+  /// Whether text given as a parameter takes the type of what it is compared with.
+  [[nodiscard]] virtual bool infers_parameter_types() const noexcept { return false; }
   /// Stores the number of the schema where the engine's own tools show it, if there is such a place.
   virtual result<void, db_error> note_schema_version(std::size_t number) = 0;
   /// Until the end of the transaction, no other program changes the schema by `migrate`. Where a write excludes all others, it has that already.
@@ -111,6 +120,10 @@ class SPILLWAY_EXPORT db_driver {
   virtual result<std::unique_ptr<db_connection>, db_error> open(session_kind kind, deadline until) = 0;
   /// Makes a connection whose statement was given up fit for use, or not `usable`, elsewhere and within a bounded time; then calls `done`.
   virtual void clean(db_connection& connection, boost::asio::any_completion_handler<void()> done);
+  /// Takes one statement that reads, to be answered without a session and a thread; false: this engine does not.
+  virtual bool async_query(const std::shared_ptr<query_operation>&, deadline) { return false; }
+  /// Takes none of those from now on.
+  virtual void drain() {}
   /// Ends what `open` gave, in whatever order the engine needs. To be called once, when nobody uses them.
   virtual result<void, db_error> close(std::vector<std::unique_ptr<db_connection>> readers,
                                        std::vector<std::unique_ptr<db_connection>> writers) = 0;

@@ -65,6 +65,14 @@ constexpr code_row code_rows[]{
     {db_errc::authentication_failed, "authentication_failed", "the server does not accept the user or the password", errc::internal},
     {db_errc::stale_statement, "stale_statement", "the schema has changed under a prepared statement", errc::conflict},
     {db_errc::permission_denied, "permission_denied", "the user of the connection may not do that", errc::permission_denied},
+    {db_errc::not_supported, "not_supported", "the engine does not have this", errc::invalid},
+    {db_errc::cursor_malformed, "cursor_malformed", "not a cursor of this version", errc::invalid},
+    {db_errc::cursor_truncated, "cursor_truncated", "the end of the cursor is missing", errc::invalid},
+    {db_errc::cursor_tampered, "cursor_tampered", "the cursor is not genuine", errc::invalid},
+    {db_errc::cursor_foreign, "cursor_foreign", "the cursor belongs to another query", errc::invalid},
+    {db_errc::cursor_expired, "cursor_expired", "the cursor has expired", errc::invalid},
+    {db_errc::invalid_token, "invalid_token", "not a consistency token", errc::invalid},
+    {db_errc::foreign_token, "foreign_token", "a consistency token of another database system", errc::invalid},
 };
 static_assert(std::size(code_rows) == db_errc_count);
 

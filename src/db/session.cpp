@@ -32,6 +32,37 @@ result<void, db_error> session_context::run_script(std::string_view sql) {
   return timed(sql, [&] { return connection_->run_script(sql); });
 }
 
+namespace {
+
+/// Rows nobody asked for, of an INSERT ... RETURNING that is executed.
+class dropped_rows final : public row_sink {
+ public:
+  bool row_added(row_data& rows) override {
+    rows.clear_rows();
+    return true;
+  }
+};
+
+}  // namespace
+
+result<std::uint64_t, db_error> session_context::bulk(const bulk_job& job, bulk_rows& rows) {
+  return timed(fmt::format("bulk {} {}", job.kind == bulk_kind::update ? "update of" : "insert into", job.table),
+               [&] { return connection_->bulk(job, rows); });
+}
+
+result<std::uint64_t, db_error> db_connection::bulk(const bulk_job& job, bulk_rows& rows) {
+  const auto sql = job.kind == bulk_kind::update ? update_sql(job) : insert_sql(job, 1);
+  std::uint64_t written{0};
+  while (const auto values = rows.next()) {
+    row_data buffer;
+    dropped_rows sink;
+    const auto done = run(sql, *values, buffer, sink);
+    if (!done) return error_of_row(rows.given() - 1, done.error());
+    written += *done;
+  }
+  return written;
+}
+
 }  // namespace detail
 
 namespace {
@@ -81,15 +112,6 @@ class streamed_rows final : public detail::row_sink {
   detail::row_consumer& consumer_;
 };
 
-/// Rows nobody asked for, of an INSERT ... RETURNING that is executed.
-class dropped_rows final : public detail::row_sink {
- public:
-  bool row_added(detail::row_data& rows) override {
-    rows.clear_rows();
-    return true;
-  }
-};
-
 result<row_set, db_error> keep_rows(detail::session_context& context, std::string_view sql, std::span<const sql_value> parameters,
                                     std::size_t max_rows) {
   const auto rows = std::make_shared<detail::row_data>();
@@ -121,7 +143,7 @@ deadline read_session::until() const noexcept { return context_->control().until
 
 result<std::uint64_t, db_error> write_session::execute_values(std::string_view sql, std::span<const sql_value> parameters) {
   detail::row_data buffer;
-  dropped_rows sink;
+  detail::dropped_rows sink;
   return context_->run(sql, parameters, buffer, sink);
 }
 

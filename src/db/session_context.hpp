@@ -26,10 +26,11 @@ class session_context {
   /// The session handed to the caller's function; a read's function sees only its base.
   [[nodiscard]] write_session session() noexcept { return write_session{*this}; }
 
-  [[nodiscard]] static session_context& of(write_session& session) noexcept { return *session.context_; }
+  [[nodiscard]] static session_context& of(read_session& session) noexcept { return *session.context_; }
 
   result<std::uint64_t, db_error> run(std::string_view sql, std::span<const sql_value> parameters, row_data& rows, row_sink& sink);
   result<void, db_error> run_script(std::string_view sql);
+  result<std::uint64_t, db_error> bulk(const bulk_job& job, bulk_rows& rows);
 
   [[nodiscard]] db_connection& connection() noexcept { return *connection_; }
   [[nodiscard]] const statement_control& control() const noexcept { return *control_; }

@@ -456,7 +456,7 @@ TEST_CASE("postgres.transactions_that_run_into_each_other_are_told_apart") {
     detail::pg_driver driver{fixture.config()};
     auto opened = driver.open(detail::session_kind::write, deadline::never()).value();
     detail::statement_control control{deadline::never()};
-    control.transaction.isolation = detail::transaction_isolation::repeatable_read;
+    control.transaction.isolation = tx_isolation::repeatable_read;
     REQUIRE(opened->begin(control));
     REQUIRE(opened->run_script("SELECT * FROM t"));
     REQUIRE(db.write([&](write_session& s) { add(s, 1); }));

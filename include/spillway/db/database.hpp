@@ -8,6 +8,8 @@
 #include <spillway/db/database_stats.hpp>
 #include <spillway/db/detail/session_task.hpp>
 #include <spillway/db/session.hpp>
+#include <spillway/db/sql_query.hpp>
+#include <spillway/db/tx_options.hpp>
 
 #include <chrono>
 #include <cstddef>
@@ -31,28 +33,16 @@ struct database_config {
   std::chrono::milliseconds slow_statement{500};      ///< Statements that take this long are logged. In [0, 1 day].
   std::chrono::milliseconds slow_wait{1'000};         ///< Waits for a session that take this long are logged. 0: never. In [0, 1 day].
   std::chrono::milliseconds leak_after{0};            ///< Sessions held this long are logged, with their place. 0: never. In [0, 1 day].
+  tx_retry_config retry{};                            ///< Of `run_tx` and `run_read`.
   log_sink log{};                                     ///< Hears of slow statements and waits, and of sessions held for too long.
 };
 
-/// How long one call may take, and what it is called in the log.
-struct session_options {
-  // Not an aggregate: may be a temporary in a co_await expression. NOLINTBEGIN(google-explicit-constructor)
-  session_options(std::source_location asked_at = std::source_location::current()) : where{asked_at} {}
-  template <class Rep, class Period>
-  session_options(std::chrono::duration<Rep, Period> at_most, std::source_location asked_at = std::source_location::current())
-      : timeout{detail::saturated(at_most)}, where{asked_at} {}
-  session_options(deadline latest, std::source_location asked_at = std::source_location::current()) : until{latest}, where{asked_at} {}
-  // NOLINTEND(google-explicit-constructor)
-
-  std::optional<std::chrono::nanoseconds> timeout;  ///< From the call on. None: `database_config.timeout`.
-  deadline until;                                   ///< The request's own deadline; the sooner of both counts.
-  std::string label;                                ///< Goes into the log with slow statements.
-  std::source_location where;                       ///< Where the session was asked for: named in time-outs of others, and with leaks.
-};
-
 namespace detail {
-SPILLWAY_EXPORT void start_operation(const std::shared_ptr<database_state>& state, session_kind kind,
+/// `again`: the function may run more than once.
+SPILLWAY_EXPORT void start_operation(const std::shared_ptr<database_state>& state, session_kind kind, bool again,
                                      std::shared_ptr<session_operation> operation, const session_options& options);
+using query_handler = boost::asio::any_completion_handler<void(result<row_set, db_error>)>;
+SPILLWAY_EXPORT void start_query(const std::shared_ptr<database_state>& state, sql_query query, const session_options& options, query_handler handler);
 }
 
 /// A database, used through functions: `read` runs one on a session that cannot write, `write` runs one in a transaction that is
@@ -67,6 +57,10 @@ SPILLWAY_EXPORT void start_operation(const std::shared_ptr<database_state>& stat
 /// What the function returns comes back as `result<T, db_error>`; a `result<T, db_error>` as it is. It is rolled back if it returns any
 /// `result` with an error, or throws. A db_exception, which `value()` throws, becomes the error of the result; anything else passes to the
 /// caller. A function may be run once or not at all, never twice.
+///
+/// `run_read` and `run_tx` are `read` and `write` that may run the function again, after a rollback, when it was in the way of another transaction
+/// (db_errc::serialization_failure, deadlock_detected), or lost its server before anything was committed: see tx_retry_config. What it did outside
+/// the database it does again. If the server is lost during the commit, `run_tx` asks what became of it, where the engine can tell.
 ///
 /// Each face comes in three forms. `try_` never waits for a session: db_errc::busy. The plain and `_for` forms block the thread. `async_`
 /// runs the function on a thread of the database and completes on the handler's executor (without one: on a thread of the database, and
@@ -123,13 +117,45 @@ class SPILLWAY_EXPORT database {
     return std::move(task).outcome(run(detail::session_kind::write, task, options, false));
   }
 
+  template <class F>
+  auto run_read(F&& function, const session_options& options = {}) {
+    detail::function_task<read_session, F&> task{function};
+    return std::move(task).outcome(run_again(detail::session_kind::read, task, options));
+  }
+  template <class F>
+  auto run_tx(F&& function, const session_options& options = {}) {
+    detail::function_task<write_session, F&> task{function};
+    return std::move(task).outcome(run_again(detail::session_kind::write, task, options));
+  }
+
   template <class F, class Token>
   auto async_read(F&& function, const session_options& options, Token&& token) {
-    return start<read_session, Token>(detail::session_kind::read, std::forward<F>(function), options, token);
+    return start<read_session, Token>(detail::session_kind::read, false, std::forward<F>(function), options, token);
   }
   template <class F, class Token>
   auto async_write(F&& function, const session_options& options, Token&& token) {
-    return start<write_session, Token>(detail::session_kind::write, std::forward<F>(function), options, token);
+    return start<write_session, Token>(detail::session_kind::write, false, std::forward<F>(function), options, token);
+  }
+
+  template <class F, class Token>
+  auto async_run_read(F&& function, const session_options& options, Token&& token) {
+    return start<read_session, Token>(detail::session_kind::read, true, std::forward<F>(function), options, token);
+  }
+  template <class F, class Token>
+  auto async_run_tx(F&& function, const session_options& options, Token&& token) {
+    return start<write_session, Token>(detail::session_kind::write, true, std::forward<F>(function), options, token);
+  }
+
+  /// The rows of one statement that reads, without a transaction around it: the cheapest way to ask one thing. `async_query` has the signature
+  /// `void(result<row_set, db_error>)`; where the engine can, many of them share a few connections and none takes a thread.
+  [[nodiscard]] result<row_set, db_error> query(const sql_query& query, const session_options& options = {});
+  template <class Token>
+  auto async_query(sql_query query, const session_options& options, Token&& token) {
+    return boost::asio::async_initiate<Token, void(result<row_set, db_error>)>(
+        [state = state_](auto handler, sql_query asked, const session_options& chosen) {
+          detail::start_query(state, std::move(asked), chosen, std::move(handler));
+        },
+        token, std::move(query), options);
   }
 
   /// Reads something small, to see whether the database answers.
@@ -146,16 +172,17 @@ class SPILLWAY_EXPORT database {
   [[nodiscard]] database_stats stats() const;
 
  private:
-  /// Throws what the caller's function threw.
+  // Both throw what the caller's function threw.
   db_error run(detail::session_kind kind, detail::session_task& task, const session_options& options, bool may_wait);
+  db_error run_again(detail::session_kind kind, detail::session_task& task, const session_options& options);
 
   template <class Session, class Token, class F>
-  auto start(detail::session_kind kind, F&& function, const session_options& options, Token& token) {
+  auto start(detail::session_kind kind, bool again, F&& function, const session_options& options, Token& token) {
     using task = detail::function_task<Session, std::decay_t<F>>;
     return boost::asio::async_initiate<Token, void(std::exception_ptr, typename task::outcome_type)>(
-        [state = state_, kind](auto handler, std::decay_t<F> f, const session_options& chosen) {
+        [state = state_, kind, again](auto handler, std::decay_t<F> f, const session_options& chosen) {
           auto operation = std::make_shared<detail::async_session_operation<task>>(std::move(f), std::move(handler));
-          detail::start_operation(state, kind, std::move(operation), chosen);
+          detail::start_operation(state, kind, again, std::move(operation), chosen);
         },
         token, std::forward<F>(function), options);
   }

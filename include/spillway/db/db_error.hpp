@@ -56,6 +56,14 @@ enum class db_errc {
   authentication_failed,  ///< The server does not accept the user or the password. errc::internal.
   stale_statement,        ///< The schema has changed under a prepared statement: run the transaction again. errc::conflict.
   permission_denied,      ///< The user of the connection may not do that. errc::permission_denied.
+  not_supported,          ///< The engine has nothing of the kind. errc::invalid.
+  cursor_malformed,       ///< Not a cursor of this library, or of another version of it. errc::invalid.
+  cursor_truncated,       ///< The end of a cursor is missing. errc::invalid.
+  cursor_tampered,        ///< A cursor was changed, or its key is no longer accepted. errc::invalid.
+  cursor_foreign,         ///< A cursor of another query, sort or parameters. errc::invalid.
+  cursor_expired,         ///< errc::invalid.
+  invalid_token,          ///< Text that should be a consistency token is none. errc::invalid.
+  foreign_token,          ///< A consistency token of another database system. errc::invalid.
 };
 
 }  // namespace spillway
@@ -66,7 +74,7 @@ struct boost::system::is_error_code_enum<spillway::db_errc> : std::true_type {};
 namespace spillway {
 
 /// The values of db_errc are 1 to this.
-inline constexpr int db_errc_count{38};
+inline constexpr int db_errc_count{46};
 
 [[nodiscard]] SPILLWAY_EXPORT const boost::system::error_category& db_category() noexcept;
 

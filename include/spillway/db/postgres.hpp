@@ -22,6 +22,7 @@ struct postgres_config {
   std::string url{};
   std::size_t readers{8};                             ///< Sessions that read. In [1, 1'000].
   std::size_t writers{4};                             ///< Sessions that write. In [1, 1'000].
+  std::size_t query_connections{4};                   ///< What all `async_query` share. In [0, 64]; 0: each takes a session that reads, and a thread.
   std::string application_name{"spillway"};           ///< As the server's own views show it. At most 63 bytes.
   std::chrono::milliseconds connect_timeout{5'000};   ///< For one session to be opened. In [1 ms, 1 h].
   std::size_t statement_cache{256};                   ///< Prepared statements kept by each session. In [0, 4'096]; 0 keeps none.

@@ -6,6 +6,7 @@
 #include <spillway/core/deadline.hpp>
 #include <spillway/core/export.hpp>
 #include <spillway/db/db_error.hpp>
+#include <spillway/db/detail/range_source.hpp>
 #include <spillway/db/row.hpp>
 #include <spillway/db/sql_value.hpp>
 
@@ -16,7 +17,6 @@
 #include <ranges>
 #include <span>
 #include <string_view>
-#include <tuple>
 #include <type_traits>
 #include <utility>
 
@@ -34,21 +34,6 @@ class row_consumer {
  protected:
   ~row_consumer() = default;
 };
-
-/// Gives the rows of a bulk statement one by one; null at the end. What is given stays valid until the next call.
-class parameter_source {
- public:
-  virtual const sql_parameters* next() = 0;
-
- protected:
-  ~parameter_source() = default;
-};
-
-template <class Row>
-inline constexpr std::size_t parameter_width{0};
-template <class Row>
-  requires requires { std::tuple_size<Row>::value; }
-inline constexpr std::size_t parameter_width<Row>{std::tuple_size_v<Row>};
 
 }  // namespace detail
 
@@ -113,6 +98,7 @@ class SPILLWAY_EXPORT read_session {
   [[nodiscard]] deadline until() const noexcept;
 
  protected:
+  friend class detail::session_context;
   explicit read_session(detail::session_context& context) noexcept : context_{&context} {}
   ~read_session() = default;
 
@@ -161,38 +147,8 @@ class SPILLWAY_EXPORT write_session : public read_session {
 
 template <std::ranges::input_range R>
 result<std::uint64_t, db_error> write_session::execute_many(std::string_view sql, R&& rows) {
-  using reference = std::ranges::range_reference_t<R>;
-  using row_type = std::remove_cvref_t<reference>;
-  struct source final : detail::parameter_source {
-    explicit source(R& range) : at{std::ranges::begin(range)}, end{std::ranges::end(range)} {}
-    const sql_parameters* next() override {
-      if (started && at != end) ++at;
-      started = true;
-      if (at == end) return nullptr;
-      if constexpr (std::is_lvalue_reference_v<reference>) {
-        point_to(*at);
-      } else {
-        point_to(made.emplace(*at));
-      }
-      return &current;
-    }
-    void point_to(const row_type& row) {
-      if constexpr (std::convertible_to<const row_type&, sql_parameters>) {
-        current = sql_parameters{row};
-      } else {
-        values = std::apply([](const auto&... value) { return decltype(values){sql_value(value)...}; }, row);
-        current = sql_parameters{std::span<const sql_value>{values}};
-      }
-    }
-    std::ranges::iterator_t<R> at;
-    std::ranges::sentinel_t<R> end;
-    std::optional<row_type> made;  // of a range that makes its elements as it goes
-    std::array<sql_value, detail::parameter_width<row_type>> values;
-    sql_parameters current;
-    bool started{false};
-  };
-  source parameters{rows};
-  return execute_source(sql, parameters);
+  detail::range_source<R> source{rows};
+  return execute_source(sql, source);
 }
 
 }  // namespace spillway

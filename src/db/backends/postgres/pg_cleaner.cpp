@@ -23,11 +23,16 @@ struct pg_canceller::counter {
 std::shared_ptr<pg_canceller::counter> pg_canceller::make_counter() { return std::make_shared<counter>(); }
 
 bool pg_canceller::cancel(PGconn* connection, deadline until) {
+  auto sent = send(connection);
+  return sent.valid() && sent.wait_for(until.remaining(system_clock_source().now())) == std::future_status::ready && sent.get();
+}
+
+std::future<bool> pg_canceller::send(PGconn* connection) {
   std::unique_ptr<PGcancel, free_cancel> request{PQgetCancel(connection)};
-  if (!request) return false;
+  if (!request) return {};
   if (hanging_->value.fetch_add(1, std::memory_order_relaxed) >= most_hanging) {
     hanging_->value.fetch_sub(1, std::memory_order_relaxed);
-    return false;
+    return {};
   }
   std::promise<bool> answer;
   auto sent = answer.get_future();
@@ -38,7 +43,7 @@ bool pg_canceller::cancel(PGconn* connection, deadline until) {
     hanging->value.fetch_sub(1, std::memory_order_relaxed);
     answer.set_value(done);
   }}.detach();
-  return sent.wait_for(until.remaining(system_clock_source().now())) == std::future_status::ready && sent.get();
+  return sent;
 }
 
 pg_cleaner::~pg_cleaner() { stop(); }

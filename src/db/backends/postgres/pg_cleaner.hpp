@@ -8,6 +8,7 @@
 #include <condition_variable>
 #include <cstddef>
 #include <deque>
+#include <future>
 #include <memory>
 #include <mutex>
 #include <thread>
@@ -23,8 +24,13 @@ class pg_canceller {
  public:
   /// Returns when the server has sent the signal. False: it has not, or too many requests hang already.
   bool cancel(PGconn* connection, deadline until);
+  /// The same without waiting. `connection` is not used after this returns.
+  void cancel_soon(PGconn* connection) { (void)send(connection); }
 
  private:
+  /// Not valid if nothing was sent.
+  std::future<bool> send(PGconn* connection);
+
   static constexpr int most_hanging{4};
   struct counter;
   std::shared_ptr<counter> hanging_{make_counter()};

@@ -84,10 +84,10 @@ std::string pg_connection::begin_sql() const {
   const auto& wanted = control_->transaction;
   const auto isolation = [&]() -> std::string_view {
     switch (wanted.isolation) {
-      case transaction_isolation::read_committed: return " ISOLATION LEVEL READ COMMITTED";
-      case transaction_isolation::repeatable_read: return " ISOLATION LEVEL REPEATABLE READ";
-      case transaction_isolation::serializable: return " ISOLATION LEVEL SERIALIZABLE";
-      case transaction_isolation::engine_default: break;
+      case tx_isolation::read_committed: return " ISOLATION LEVEL READ COMMITTED";
+      case tx_isolation::repeatable_read: return " ISOLATION LEVEL REPEATABLE READ";
+      case tx_isolation::serializable: return " ISOLATION LEVEL SERIALIZABLE";
+      case tx_isolation::usual: break;
     }
     // A read has promised one snapshot.
     return kind_ == session_kind::read ? " ISOLATION LEVEL REPEATABLE READ" : " ISOLATION LEVEL READ COMMITTED";
@@ -253,7 +253,7 @@ result<void, db_error> pg_connection::commit() {
     send_text(step_kind::position, "SELECT pg_current_wal_flush_lsn() - '0/0'::pg_lsn, pg_current_wal_insert_lsn() - '0/0'::pg_lsn");
   }
   queue_sync();
-  const bool waits = kind_ == session_kind::write || control_->transaction.isolation == transaction_isolation::serializable;
+  const bool waits = kind_ == session_kind::write || control_->transaction.isolation == tx_isolation::serializable;
   if (!waits) {
     channel_.flush();
     forget_transaction();

@@ -128,8 +128,6 @@ class pg_connection final : public db_connection {
   db_error finish_simple(const pg_limit& limit, std::uint64_t& rows);
   result<std::uint64_t, db_error> start_copy(std::string_view sql, ExecStatusType wanted);
 
-  [[nodiscard]] db_error refusal_of(const pg_statement& statement, std::string_view sql) const;
-  result<std::shared_ptr<pg_prepared>, db_error> plan(std::string_view sql, std::span<const sql_value> parameters);
   /// Whether a first statement that failed like this may be sent once more.
   bool heal(const db_error& failure);
   bool reconnect();

@@ -3,6 +3,7 @@
 #include "pg_connection.hpp"
 
 #include "pg_error.hpp"
+#include "pg_plan.hpp"
 
 #include <fmt/format.h>
 
@@ -165,51 +166,11 @@ void pg_connection::finish_rows(reader& from, bool early, bool must_finish) {
   if (auto failure = settle(limit()); failure.failed() && !from.failure.failed()) from.failure = std::move(failure);
 }
 
-db_error pg_connection::refusal_of(const pg_statement& statement, std::string_view sql) const {
-  const auto refuse = [sql](std::string_view why) { return db_error{db_errc::not_allowed, std::string{why}, 0, sql}; };
-  switch (statement.kind) {
-    case pg_statement_kind::transaction: return refuse("BEGIN, COMMIT and ROLLBACK belong to the session: it commits when the function returns");
-    case pg_statement_kind::transaction_mode: return refuse("how the transaction runs belongs to the session");
-    case pg_statement_kind::session_state: return refuse("what outlives the transaction does not belong into a session that others use next; SET LOCAL is allowed");
-    case pg_statement_kind::copy: return refuse("COPY has functions of its own");
-    default: return {};
-  }
-}
-
-result<std::shared_ptr<pg_prepared>, db_error> pg_connection::plan(std::string_view sql, std::span<const sql_value> parameters) {
-  auto known = cache_.find(sql, parameters);
-  if (!known) {
-    if (sql.find('\0') != std::string_view::npos) return db_error{db_errc::syntax_error, "the statement contains a NUL byte", 0, sql};
-    std::size_t at{0};
-    const auto statement = pg_next_statement(sql, at);
-    if (!statement) return db_error{db_errc::syntax_error, "there is no statement in the text", 0, sql};
-    if (pg_next_statement(sql, at)) return db_error{db_errc::multiple_statements, "one statement is taken; execute_script takes several", 0, sql};
-    if (auto refused = refusal_of(*statement, sql); refused.failed()) return refused;
-    if (statement->highest_parameter > pg_most_parameters) {
-      return db_error{db_errc::wrong_parameters, fmt::format("parameters are written $1 to ${}", pg_most_parameters), 0, sql};
-    }
-    if (statement->missing_parameter != 0) {
-      return db_error{db_errc::wrong_parameters,
-                      fmt::format("the statement uses ${} but not ${}", statement->highest_parameter, statement->missing_parameter), 0, sql};
-    }
-    if (statement->highest_parameter == parameters.size()) {
-      known = cache_.add(*statement, sql);
-    } else {
-      return db_error{db_errc::wrong_parameters,
-                      fmt::format("the statement takes {} parameters{}, {} given", statement->highest_parameter,
-                                  statement->highest_parameter == 0 ? "" : fmt::format(" (up to ${})", statement->highest_parameter),
-                                  parameters.size()),
-                      0, sql};
-    }
-  }
-  return known;
-}
-
 result<std::uint64_t, db_error> pg_connection::run(std::string_view sql, std::span<const sql_value> parameters, row_data& rows,
                                                    row_sink& sink) {
   if (const auto why = control_->interrupted()) return db_error{*why, {}, 0, sql};
   read_ahead();
-  const auto statement = plan(sql, parameters);
+  const auto statement = pg_plan(cache_, sql, parameters);
   if (!statement) return statement.error();
   if (lost_ && (dead_ || given_up_ || (*statement)->kind != pg_statement_kind::rollback_to)) return *lost_;
   if (auto refused = parameters_.assign(parameters, sql); refused.failed()) return refused;
@@ -289,7 +250,7 @@ result<void, db_error> pg_connection::run_script(std::string_view sql) {
       const auto statement = pg_next_statement(sql, at);
       more = statement.has_value();
       if (!more) break;
-      refused = refusal_of(*statement, statement->text);
+      refused = pg_refusal(*statement, statement->text);
       if (!refused.failed() && statement->highest_parameter != 0) {
         refused = db_error{db_errc::wrong_parameters, "a script takes no parameters", 0, statement->text};
       }
@@ -332,7 +293,7 @@ result<std::uint64_t, db_error> pg_connection::run_alone(std::string_view sql) {
   if (const auto why = control_->interrupted()) return db_error{*why, {}, 0, sql};
   if (lost_) return *lost_;
   if (begun_) return db_error{db_errc::not_allowed, "a statement alone must be the only one of its function", 0, sql};
-  const auto statement = plan(sql, {});
+  const auto statement = pg_plan(cache_, sql, {});
   if (!statement) return statement.error();
   (void)parameters_.assign({}, sql);
   sql_ = sql;

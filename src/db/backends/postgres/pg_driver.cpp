@@ -19,6 +19,7 @@ const postgres_config& validated(const postgres_config& config) {
   require_in<std::size_t>("url length", config.url.size(), 1, 4'096, " bytes");
   require_in<std::size_t>("readers", config.readers, 1, 1'000);
   require_in<std::size_t>("writers", config.writers, 1, 1'000);
+  require_in<std::size_t>("query_connections", config.query_connections, 0, 64);
   require_in<std::size_t>("application_name length", config.application_name.size(), 0, 63, " bytes");
   require_in<std::int64_t>("connect_timeout", config.connect_timeout.count(), 1, 3'600'000, " ms");
   require_in<std::size_t>("statement_cache", config.statement_cache, 0, 4'096);
@@ -64,7 +65,39 @@ void pg_driver::clean(db_connection& connection, boost::asio::any_completion_han
   cleaner_.clean(static_cast<pg_connection&>(connection), std::move(done));
 }
 
+bool pg_driver::async_query(const std::shared_ptr<query_operation>& operation, deadline until) {
+  if (config_.query_connections == 0) return false;
+  std::shared_ptr<pg_lanes> lanes;
+  {
+    const std::scoped_lock lock{lanes_mutex_};
+    if (draining_ && !lanes_) return false;
+    if (!lanes_) {
+      io_runner_config one;
+      one.threads = 1;
+      one.thread_name = "spillway-db-q";
+      lanes_runner_ = std::make_unique<io_runner>(one);
+      lanes_runner_->start();
+      pg_lanes_config limits;
+      limits.connections = config_.query_connections;
+      limits.max_waiting = config_.database.max_waiters;
+      limits.max_result_bytes = config_.database.max_result_bytes;
+      lanes_ = std::make_shared<pg_lanes>(node_, limits, lanes_runner_->executor());
+    }
+    lanes = lanes_;
+  }
+  lanes->submit(operation, until);
+  return true;
+}
+
+void pg_driver::drain() {
+  const std::scoped_lock lock{lanes_mutex_};
+  draining_ = true;
+  if (lanes_) lanes_->close();
+}
+
 result<void, db_error> pg_driver::close(std::vector<std::unique_ptr<db_connection>>, std::vector<std::unique_ptr<db_connection>>) {
+  drain();
+  if (lanes_runner_) lanes_runner_->drain();
   cleaner_.stop();
   return {};
 }

@@ -3,12 +3,15 @@
 
 #include "pg_cleaner.hpp"
 #include "pg_connection.hpp"
+#include "pg_lanes.hpp"
 
 #include "../../db_driver.hpp"
 
+#include <spillway/core/io_runner.hpp>
 #include <spillway/db/postgres.hpp>
 
 #include <memory>
+#include <mutex>
 
 namespace spillway::detail {
 
@@ -22,6 +25,8 @@ class pg_driver final : public db_driver {
   [[nodiscard]] session_keeping sessions(session_kind kind) const noexcept override;
   result<std::unique_ptr<db_connection>, db_error> open(session_kind kind, deadline until) override;
   void clean(db_connection& connection, boost::asio::any_completion_handler<void()> done) override;
+  bool async_query(const std::shared_ptr<query_operation>& operation, deadline until) override;
+  void drain() override;
   result<void, db_error> close(std::vector<std::unique_ptr<db_connection>> readers,
                                std::vector<std::unique_ptr<db_connection>> writers) override;
   [[nodiscard]] std::string_view probe_sql() const noexcept override { return "SELECT 1"; }
@@ -33,6 +38,11 @@ class pg_driver final : public db_driver {
   postgres_config config_;
   std::shared_ptr<pg_node> node_;
   pg_cleaner cleaner_;
+
+  std::mutex lanes_mutex_;  // guards what follows
+  std::unique_ptr<io_runner> lanes_runner_;
+  std::shared_ptr<pg_lanes> lanes_;
+  bool draining_{false};
 };
 
 }  // namespace spillway::detail

@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "pg_lane.hpp"
+
+#include "pg_error.hpp"
+#include "pg_plan.hpp"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+namespace spillway::detail {
+
+pg_lane::pg_lane(owner& by, std::shared_ptr<pg_node> node, pg_channel channel, const boost::asio::any_io_executor& executor,
+                 std::uint64_t max_result_bytes)
+    : owner_{by},
+      node_{std::move(node)},
+      channel_{std::move(channel)},
+      max_result_bytes_{max_result_bytes},
+      cache_{node_->statement_cache, node_->statements},
+      generation_{node_->statement_generation.load(std::memory_order_relaxed)} {
+  socket_.emplace(executor, PQsocket(channel_.raw()));
+}
+
+void pg_lane::send(std::shared_ptr<lane_query> query) {
+  if (const auto newest = node_->statement_generation.load(std::memory_order_relaxed); newest != generation_ && under_way_.empty()) {
+    cache_.forget_server();
+    generation_ = newest;
+  }
+  const auto& asked = query->operation->query();
+  const auto statement = pg_plan(cache_, asked.sql(), asked.values());
+  if (!statement) return owner_.ended(std::move(query), statement.error(), false);
+  if (auto refused = parameters_.assign(asked.values(), asked.sql()); refused.failed()) return owner_.ended(std::move(query), std::move(refused), false);
+  sent_query made;
+  made.query = std::move(query);
+  made.statement = *statement;
+  made.rows = std::make_shared<row_data>();
+  ++made.query->sent;
+  const bool well = send_commands(made);
+  const bool is_head = under_way_.empty();
+  under_way_.push_back(std::move(made));
+  if (!well) return fail(pg_connection_lost(channel_.last_words()));
+  if (is_head) head_changed();
+}
+
+bool pg_lane::send_commands(sent_query& made) {
+  auto* const connection = channel_.raw();
+  auto& statement = *made.statement;
+  const auto& sql = statement.sql;
+  for (const auto& dropped : cache_.take_dropped()) {
+    if (PQsendQueryParams(connection, ("DEALLOCATE " + dropped).c_str(), 0, nullptr, nullptr, nullptr, nullptr, 0) != 1) return false;
+    made.commands.push_back(command::deallocate);
+  }
+  if (statement.name.empty()) {
+    if (PQsendQueryParams(connection, std::string{sql}.c_str(), parameters_.count(), parameters_.types(), parameters_.values(), parameters_.lengths(),
+                          parameters_.formats(), 0) != 1) {
+      return false;
+    }
+  } else {
+    if (!statement.on_server) {
+      if (PQsendPrepare(connection, statement.name.c_str(), std::string{sql}.c_str(), parameters_.count(), parameters_.types()) != 1) return false;
+      made.commands.push_back(command::prepare);
+      statement.on_server = true;  // what follows it relies on it; taken back if it fails
+    }
+    if (PQsendQueryPrepared(connection, statement.name.c_str(), parameters_.count(), parameters_.values(), parameters_.lengths(),
+                            parameters_.formats(), 0) != 1) {
+      return false;
+    }
+  }
+  made.commands.push_back(command::statement);
+  if (PQpipelineSync(connection) != 1) return false;
+  made.commands.push_back(command::sync);
+  return true;
+}
+
+void pg_lane::flush() {
+  if (closed_) return;
+  const int unsent = PQflush(channel_.raw());
+  if (unsent < 0) return fail(pg_connection_lost(channel_.last_words()));
+  if (unsent > 0) wait_writable();
+}
+
+void pg_lane::wait_writable() {
+  if (std::exchange(writing_, true)) return;
+  socket_->async_wait(boost::asio::posix::descriptor_base::wait_write, [self = shared_from_this()](const boost::system::error_code& stopped) {
+    self->writing_ = false;
+    if (!stopped) self->flush();
+  });
+}
+
+void pg_lane::wait_readable() {
+  socket_->async_wait(boost::asio::posix::descriptor_base::wait_read, [self = shared_from_this()](const boost::system::error_code& stopped) {
+    if (!stopped && !self->closed_) self->on_readable();
+  });
+}
+
+void pg_lane::on_readable() {
+  const bool well = PQconsumeInput(channel_.raw()) == 1;
+  read_answers();  // last words come before the end
+  if (closed_) return;
+  if (!well || channel_.lost()) return fail(pg_connection_lost(channel_.last_words()));
+  owner_.has_room();
+  flush();
+  if (!closed_) wait_readable();
+}
+
+void pg_lane::read_answers() {
+  auto* const connection = channel_.raw();
+  while (!closed_ && !under_way_.empty() && PQisBusy(connection) == 0) {
+    const pg_result given{PQgetResult(connection)};
+    if (under_way_.front().commands.front() != command::sync && !given) {
+      if (channel_.lost()) return;
+      auto& head = under_way_.front();
+      if (head.commands.front() == command::statement) answer(head);
+      if (closed_) return;
+      head.commands.pop_front();
+      head_changed();
+    } else if (given && PQresultStatus(given.get()) == PGRES_PIPELINE_SYNC) {
+      const auto head = std::move(under_way_.front());
+      under_way_.pop_front();
+      if (!under_way_.empty()) head_changed();
+    } else if (given) {
+      take(under_way_.front(), given.get());
+    } else {
+      return;
+    }
+  }
+}
+
+void pg_lane::head_changed() {
+  const auto& head = under_way_.front();
+  head_cancelled_ = false;
+  head_since_ = system_clock_source().now();
+  if (head.commands.front() == command::statement) (void)PQsetSingleRowMode(channel_.raw());
+}
+
+void pg_lane::take(sent_query& head, const PGresult* answer) {
+  switch (PQresultStatus(answer)) {
+    case PGRES_SINGLE_TUPLE:
+    case PGRES_TUPLES_OK:
+      if (head.failure.failed() || !head.query->operation) return;
+      for (int row = 0; row < PQntuples(answer); ++row) head.decoder.append(answer, row, *head.rows);
+      head.decoder.name_columns(answer, *head.rows);
+      if (head.rows->size_bytes() > max_result_bytes_) {
+        head.failure = db_error{db_errc::result_too_large, fmt::format("the result exceeds max_result_bytes, {} bytes; stream it", max_result_bytes_),
+                                0, head.statement->sql};
+        *head.rows = {};
+      }
+      return;
+    case PGRES_FATAL_ERROR: {
+      if (head.failure.failed()) return;
+      head.failure = pg_error(answer, head.statement->sql);
+      const auto state = sqlstate_of(answer);
+      head.disturbed = state == "0A000" || state == "26000" || ends_session(state) || (state == "57014" && ever_cancelled_);
+      // The plan is of before a change of the schema: it goes first when the statement is sent again.
+      if (state == "0A000" && head.statement->on_server && !head.statement->name.empty()) cache_.not_dropped(head.statement->name);
+      if (head.commands.front() == command::prepare || state == "0A000" || state == "26000") head.statement->on_server = false;
+      return;
+    }
+    default: return;
+  }
+}
+
+void pg_lane::answer(sent_query& head) {
+  if (std::exchange(head.answered, true)) return;
+  if (head.failure.failed()) {
+    owner_.ended(head.query, std::move(head.failure), head.disturbed);
+  } else {
+    owner_.ended(head.query, row_set{std::move(head.rows)}, false);
+  }
+}
+
+void pg_lane::stop_abandoned(pg_canceller& canceller, time_point now, std::chrono::nanoseconds patience) {
+  if (under_way_.empty() || under_way_.front().query->operation || head_cancelled_ || now - head_since_ < patience) return;
+  head_cancelled_ = true;
+  ever_cancelled_ = true;
+  canceller.cancel_soon(channel_.raw());
+}
+
+void pg_lane::fail(db_error why) {
+  if (closed_) return;
+  const auto keep = shared_from_this();
+  std::deque<std::shared_ptr<lane_query>> unanswered;
+  for (auto& sent : under_way_) {
+    if (!sent.answered) unanswered.push_back(std::move(sent.query));
+  }
+  close();
+  owner_.broke(*this, std::move(unanswered), std::move(why));
+}
+
+void pg_lane::close() {
+  if (std::exchange(closed_, true)) return;
+  under_way_.clear();
+  if (socket_) socket_->release();  // the descriptor is libpq's
+  socket_.reset();
+}
+
+}  // namespace spillway::detail

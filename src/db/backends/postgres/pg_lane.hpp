@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+// One connection that carries the statements of many callers, one behind the other.
+#pragma once
+
+#include "pg_channel.hpp"
+#include "pg_cleaner.hpp"
+#include "pg_node.hpp"
+#include "pg_statement_cache.hpp"
+#include "pg_values.hpp"
+
+#include "../../query_operation.hpp"
+
+#include <boost/asio/any_completion_executor.hpp>
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+
+namespace spillway::detail {
+
+/// A statement on its way. Touched by the thread of the lanes alone.
+struct lane_query {
+  lane_query(std::shared_ptr<query_operation> asked, deadline latest, const boost::asio::any_io_executor& fallback)
+      : operation{std::move(asked)}, work{operation->executor(fallback)}, until{latest} {}
+
+  std::shared_ptr<query_operation> operation;  // null once it is answered
+  boost::asio::executor_work_guard<boost::asio::any_completion_executor> work;  // of the handler
+  deadline until;
+  std::size_t sent{0};   ///< How often.
+  bool counted{false};   ///< Among those that wait for an answer.
+};
+
+/// Each statement is followed by a Sync of its own, so it is a transaction of its own: what fails for one caller fails for nobody else. Source: the
+/// pipeline mode of libpq.
+///
+/// Threads: all members on the executor, which runs one thing at a time.
+class pg_lane : public std::enable_shared_from_this<pg_lane> {
+ public:
+  /// Who has the lane.
+  class owner {
+   public:
+    /// The end of a query, whether anybody still waits for it or not. `disturbed`: it failed through no fault of its own, and has left no trace.
+    virtual void ended(std::shared_ptr<lane_query> query, result<row_set, db_error> rows, bool disturbed) = 0;
+    /// Answers have come, so there is room for more.
+    virtual void has_room() = 0;
+    /// The lane is of no use any more; these have not been answered.
+    virtual void broke(pg_lane& lane, std::deque<std::shared_ptr<lane_query>> unanswered, db_error why) = 0;
+
+   protected:
+    ~owner() = default;
+  };
+
+  pg_lane(owner& by, std::shared_ptr<pg_node> node, pg_channel channel, const boost::asio::any_io_executor& executor, std::uint64_t max_result_bytes);
+
+  void start() { wait_readable(); }
+  /// False: it was refused before it was sent, and has ended.
+  void send(std::shared_ptr<lane_query> query);
+  /// Hands what was sent to the kernel.
+  void flush();
+  /// Closes the connection; what is under way is forgotten.
+  void close();
+
+  [[nodiscard]] std::size_t in_flight() const noexcept { return under_way_.size(); }
+  /// Since when the server has been at the oldest statement.
+  [[nodiscard]] time_point head_since() const noexcept { return head_since_; }
+  /// Cancels the oldest statement on the server if nobody waits for it and it has run for `patience`. May hit the one behind it, which is then
+  /// disturbed.
+  void stop_abandoned(pg_canceller& canceller, time_point now, std::chrono::nanoseconds patience);
+
+ private:
+  enum class command : std::uint8_t { deallocate, prepare, statement, sync };
+  struct sent_query {
+    std::shared_ptr<lane_query> query;
+    std::shared_ptr<pg_prepared> statement;
+    std::deque<command> commands{};  // whose answers have not been read
+    std::shared_ptr<row_data> rows{};
+    pg_row_decoder decoder{};
+    db_error failure{};
+    bool disturbed{false};
+    bool answered{false};
+  };
+
+  void wait_readable();
+  void wait_writable();
+  void on_readable();
+  void read_answers();
+  void take(sent_query& head, const PGresult* answer);
+  /// Before anything of a statement's answer is looked at, or libpq gathers all its rows.
+  void head_changed();
+  void answer(sent_query& head);
+  [[nodiscard]] bool send_commands(sent_query& made);
+  void fail(db_error why);
+
+  owner& owner_;
+  std::shared_ptr<pg_node> node_;
+  pg_channel channel_;
+  std::optional<boost::asio::posix::stream_descriptor> socket_;  // over the channel's own; released before that closes it
+  std::uint64_t max_result_bytes_;
+  pg_statement_cache cache_;
+  std::uint64_t generation_;
+  pg_parameters parameters_;
+  std::deque<sent_query> under_way_;
+  time_point head_since_{};
+  bool head_cancelled_{false};
+  bool ever_cancelled_{false};
+  bool writing_{false};
+  bool closed_{false};
+};
+
+}  // namespace spillway::detail

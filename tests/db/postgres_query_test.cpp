@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+// Statements of many callers on few connections.
+#include "postgres_fixture.hpp"
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/use_future.hpp>
+
+#include <doctest/doctest.h>
+
+#include <chrono>
+#include <future>
+#include <memory>
+#include <string>
+#include <vector>
+
+using namespace spillway;
+using namespace spillway::tests;
+using namespace std::chrono_literals;
+using boost::asio::use_future;
+
+namespace {
+
+std::int64_t answered(database& db) { return db.async_query(sql_query{"SELECT 7"}, 10s, use_future).get().value()[0].as<std::int64_t>(); }
+
+}  // namespace
+
+TEST_CASE("postgres_query.gives_rows_values_and_names_as_a_session_does") {
+  const postgres_fixture fixture;
+  auto db = fixture.open();
+  const auto rows = db.async_query(sql_query{"SELECT $1::int + 1 AS n, $2::text AS t, $3::bytea AS b", 41, "x", std::vector<std::byte>{std::byte{1}}}, 10s,
+                                   use_future).get().value();
+  REQUIRE(rows.size() == 1);
+  CHECK(rows[0].get<int>("n") == 42);
+  CHECK(rows[0].get<std::string>("t") == "x");
+  CHECK(rows[0].get<std::vector<std::byte>>("b") == std::vector<std::byte>{std::byte{1}});
+  const auto none = db.async_query(sql_query{"SELECT 1 AS x WHERE false"}, 10s, use_future).get().value();
+  CHECK(none.empty());
+  CHECK(none.column_names() == std::vector<std::string>{"x"});
+}
+
+TEST_CASE("postgres_query.many_coroutines_share_a_few_connections") {
+  const postgres_fixture fixture;
+  fixture.sql("CREATE TABLE t AS SELECT i, 'row ' || i AS name FROM generate_series(1, 1000) AS i");
+  auto config = fixture.config();
+  config.query_connections = 2;
+  auto db = open_postgres(config).value();
+  boost::asio::io_context context;
+  int right{0};
+  const auto ask = [&db, &right](int worker) -> boost::asio::awaitable<void> {
+    for (int i = 0; i < 50; ++i) {
+      const int id = (worker * 53 + i * 17) % 1'000 + 1;
+      const sql_query name_of{"SELECT name FROM t WHERE i = $1", id};
+      const auto rows = co_await db.async_query(name_of, 20s, boost::asio::use_awaitable);
+      if (rows.value()[0].get<std::string>(0) == "row " + std::to_string(id)) ++right;
+    }
+  };
+  for (int worker = 0; worker < 64; ++worker) boost::asio::co_spawn(context, ask(worker), boost::asio::detached);
+  context.run();
+  CHECK(right == 64 * 50);
+  // One of them is the one that asks.
+  CHECK(fixture.value("SELECT count(*) <= 2 FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'SELECT name%'") == "t");
+}
+
+TEST_CASE("postgres_query.what_fails_for_one_fails_for_nobody_else") {
+  const postgres_fixture fixture;
+  auto config = fixture.config();
+  config.query_connections = 1;
+  auto db = open_postgres(config).value();
+  std::vector<std::future<result<row_set, db_error>>> good;
+  std::vector<std::future<result<row_set, db_error>>> bad;
+  for (int i = 0; i < 300; ++i) {
+    good.push_back(db.async_query(sql_query{"SELECT $1::int", i}, 20s, use_future));
+    if (i % 3 == 0) bad.push_back(db.async_query(sql_query{"SELECT 1 / $1::int", 0}, 20s, use_future));
+    if (i % 3 == 1) bad.push_back(db.async_query(sql_query{"SELECT * FROM nowhere_" + std::to_string(i)}, 20s, use_future));
+    if (i % 3 == 2) bad.push_back(db.async_query(sql_query{"DELETE FROM pg_class"}, 20s, use_future));
+  }
+  for (int i = 0; i < 300; ++i) CHECK(good[static_cast<std::size_t>(i)].get().value()[0].as<int>() == i);
+  for (auto& each : bad) {
+    const auto error = each.get().error();
+    const auto code = error.code();
+    INFO(error.what());
+    const bool expected = code == make_error_code(db_errc::type_mismatch) || code == make_error_code(db_errc::no_such_object) ||
+                          code == make_error_code(db_errc::read_only) || code == make_error_code(db_errc::permission_denied);
+    CHECK(expected);
+  }
+}
+
+TEST_CASE("postgres_query.refuses_what_a_session_refuses") {
+  const postgres_fixture fixture;
+  auto db = fixture.open();
+  const auto code_of = [&](sql_query query) { return db.async_query(std::move(query), 10s, use_future).get().error().code(); };
+  CHECK(code_of(sql_query{"SELECT $1", sql_parameters{}}) == make_error_code(db_errc::wrong_parameters));
+  CHECK(code_of(sql_query{"SELECT 1; SELECT 2"}) == make_error_code(db_errc::multiple_statements));
+  CHECK(code_of(sql_query{"COMMIT"}) == make_error_code(db_errc::not_allowed));
+  CHECK(code_of(sql_query{""}) == make_error_code(db_errc::syntax_error));
+  CHECK(code_of(sql_query{"SELECT $1::float8", std::numeric_limits<double>::quiet_NaN()}) == make_error_code(db_errc::type_mismatch));
+}
+
+TEST_CASE("postgres_query.a_result_beyond_the_configured_size_is_refused") {
+  const postgres_fixture fixture;
+  auto config = fixture.config();
+  config.database.max_result_bytes = 64U << 10U;
+  auto db = open_postgres(config).value();
+  const sql_query large{"SELECT repeat('x', 1000) FROM generate_series(1, 5000)"};
+  CHECK(db.async_query(large, 20s, use_future).get().error() == db_errc::result_too_large);
+  CHECK(answered(db) == 7);
+}
+
+TEST_CASE("postgres_query.who_is_late_is_told_in_time_and_the_server_stops_working_for_him") {
+  const postgres_fixture fixture;
+  auto config = fixture.config();
+  config.query_connections = 1;
+  auto db = open_postgres(config).value();
+  CHECK(answered(db) == 7);
+  auto late = db.async_query(sql_query{"SELECT pg_sleep(600)"}, 30ms, use_future);
+  auto behind = db.async_query(sql_query{"SELECT 8"}, 20s, use_future);  // on the same connection, behind it
+  CHECK(late.get().error() == db_errc::timed_out);
+  CHECK(behind.get().value()[0].as<int>() == 8);
+  CHECK(fixture.value("SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(600)%' AND state = 'active' AND pid <> pg_backend_pid()") == "0");
+}
+
+TEST_CASE("postgres_query.a_cancelled_one_ends_at_once") {
+  const postgres_fixture fixture;
+  auto db = fixture.open();
+  CHECK(answered(db) == 7);
+  boost::asio::cancellation_signal signal;
+  auto done = db.async_query(sql_query{"SELECT pg_sleep(600)"}, 600s, boost::asio::bind_cancellation_slot(signal.slot(), use_future));
+  signal.emit(boost::asio::cancellation_type::terminal);
+  CHECK(done.get().error() == db_errc::cancelled);
+  CHECK(answered(db) == 7);
+}
+
+TEST_CASE("postgres_query.lost_connections_are_replaced_and_nobody_notices") {
+  const postgres_fixture fixture;
+  auto config = fixture.config();
+  config.query_connections = 2;
+  auto db = open_postgres(config).value();
+  for (int round = 0; round < 5; ++round) {
+    std::vector<std::future<result<row_set, db_error>>> asked;
+    for (int i = 0; i < 100; ++i) asked.push_back(db.async_query(sql_query{"SELECT $1::int, pg_sleep(0.0005)", i}, 30s, use_future));
+    fixture.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()");
+    for (int i = 0; i < 100; ++i) CHECK(asked[static_cast<std::size_t>(i)].get().value()[0].get<int>(0) == i);
+  }
+}
+
+TEST_CASE("postgres_query.a_change_of_the_schema_heals_by_itself") {
+  const postgres_fixture fixture;
+  fixture.sql("CREATE TABLE t AS SELECT 1 AS a");
+  auto config = fixture.config();
+  config.query_connections = 1;
+  auto db = open_postgres(config).value();
+  const sql_query all{"SELECT * FROM t"};
+  CHECK(db.async_query(all, 20s, use_future).get().value()[0].size() == 1);
+  fixture.sql("ALTER TABLE t ADD COLUMN b int DEFAULT 2");
+  std::vector<std::future<result<row_set, db_error>>> asked;
+  for (int i = 0; i < 20; ++i) asked.push_back(db.async_query(all, 20s, use_future));
+  for (auto& each : asked) CHECK(each.get().value()[0].size() == 2);
+}
+
+TEST_CASE("postgres_query.closing_answers_what_is_under_way_and_refuses_what_comes") {
+  const postgres_fixture fixture;
+  auto db = fixture.open();
+  std::vector<std::future<result<row_set, db_error>>> asked;
+  for (int i = 0; i < 50; ++i) asked.push_back(db.async_query(sql_query{"SELECT pg_sleep(0.002)"}, 20s, use_future));
+  CHECK(db.close().has_value());
+  for (auto& each : asked) CHECK(each.get().has_value());
+  CHECK(db.async_query(sql_query{"SELECT 1"}, 20s, use_future).get().error() == db_errc::shutting_down);
+}
