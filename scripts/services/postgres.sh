@@ -61,7 +61,8 @@ TEXT
 
 ready() { [[ $(sed -n 8p "$folder/node$1/postmaster.pid") == ready* ]]; }
 run_node() {
-  rm -f "$folder/node$1/postmaster.pid" # its own process, or one that is gone
+  # Of a process that is gone: an init that does not collect the dead makes it look alive.
+  rm -f "$folder/node$1/postmaster.pid" "$folder/.s.PGSQL.$(port_of "$1")"*
   spawn "node$1" "$bin/postgres" -D "$folder/node$1"
   wait_for 60 ready_or_gone "$1"
   ready "$1" 2>/dev/null

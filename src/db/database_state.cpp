@@ -186,7 +186,7 @@ bool database_state::run_on(const session_search& search, session_lease session,
     }
     source_->ended(search, std::move(session), call.end);
   }
-  if (context.slow_count() > 0) log_slow(search.kind, context, search.options.label);
+  if (context.slow_count() > 0) log_slow(search, context);
   return ended;
 }
 
@@ -216,15 +216,24 @@ void database_state::count_error(error_code code) noexcept {
   errors_[static_cast<std::size_t>(code.value())].add();
 }
 
-void database_state::log_slow(session_kind kind, const session_context& context, std::string_view label) {
+void database_state::log_slow(const session_search& search, const session_context& context) {
   slow_statements_.add(static_cast<std::int64_t>(context.slow_count()));
   if (!config_.log) return;
+  const auto in_ms = [](std::chrono::nanoseconds span) { return fmt::format("{:.3f}", std::chrono::duration<double, std::milli>{span}.count()); };
+  const auto acquire = in_ms(context.began() - search.asked);
   for (const auto& statement : context.slow()) {
-    const auto duration = fmt::format("{:.3f}", std::chrono::duration<double, std::milli>{statement.duration}.count());
-    const std::array<log_field, 5> fields{{{"database", config_.name},
-                                           {"operation", kind == session_kind::read ? "read" : "write"},
-                                           {"label", label},
+    const auto duration = in_ms(statement.run + statement.drain);
+    const auto queue = in_ms(statement.queue);
+    const auto run = in_ms(statement.run);
+    const auto drain = in_ms(statement.drain);
+    const std::array<log_field, 9> fields{{{"database", config_.name},
+                                           {"operation", search.kind == session_kind::read ? "read" : "write"},
+                                           {"label", search.options.label},
                                            {"duration_ms", duration},
+                                           {"acquire_ms", acquire},
+                                           {"queue_ms", queue},
+                                           {"run_ms", run},
+                                           {"drain_ms", drain},
                                            {"sql", statement.sql}}};
     config_.log(log_event{log_level::warning, "db", "slow statement", fields});
   }

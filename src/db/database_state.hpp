@@ -62,7 +62,7 @@ class database_state {
   /// A session for the blocking faces.
   result<session_lease, db_error> session_for(session_search& search);
   void transact(session_kind kind, session_context& context, session_task& task, session_call& call);
-  void log_slow(session_kind kind, const session_context& context, std::string_view label);
+  void log_slow(const session_search& search, const session_context& context);
   /// Logs what a handler threw. May be kept longer than this.
   [[nodiscard]] std::function<void(std::exception_ptr)> exception_report() const;
   [[nodiscard]] deadline deadline_of(const session_options& options) const;

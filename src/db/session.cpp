@@ -11,30 +11,56 @@ namespace spillway {
 
 namespace detail {
 
-template <class Run>
-auto session_context::timed(std::string_view sql, Run&& run) {
-  const auto began = system_clock_source().now();
-  auto done = run();
-  const auto took = system_clock_source().now() - began;
-  if (took >= config_->slow_statement) {
-    ++slow_count_;
-    if (slow_.size() < slow_limit) slow_.push_back({std::string{sql.substr(0, db_error::sql_limit_bytes)}, took});
-  }
-  return done;
+void session_context::note(std::string_view sql, time_point statement_began, std::optional<time_point> first_row) {
+  const auto ended = system_clock_source().now();
+  if (ended - statement_began < config_->slow_statement) return;
+  ++slow_count_;
+  if (slow_.size() >= slow_limit) return;
+  const auto answered = first_row.value_or(ended);
+  slow_.push_back({std::string{sql.substr(0, db_error::sql_limit_bytes)}, statement_began - began_, answered - statement_began, ended - answered});
 }
+
+namespace {
+
+/// Notes when the first row came.
+class timed_rows final : public row_sink {
+ public:
+  explicit timed_rows(row_sink& sink) noexcept : sink_{sink} {}
+  bool row_added(row_data& rows) override {
+    if (!first) first = system_clock_source().now();
+    return sink_.row_added(rows);
+  }
+  [[nodiscard]] bool is_stream() const noexcept override { return sink_.is_stream(); }
+
+  std::optional<time_point> first;
+
+ private:
+  row_sink& sink_;
+};
+
+}  // namespace
 
 result<std::uint64_t, db_error> session_context::run(std::string_view sql, std::span<const sql_value> parameters, row_data& rows,
                                                      row_sink& sink) {
-  return timed(sql, [&] { return connection_->run(sql, parameters, rows, sink); });
+  const auto began = system_clock_source().now();
+  timed_rows timed{sink};
+  auto done = connection_->run(sql, parameters, rows, timed);
+  note(sql, began, timed.first);
+  return done;
 }
 
 result<void, db_error> session_context::run_script(std::string_view sql) {
-  return timed(sql, [&] { return connection_->run_script(sql); });
+  const auto began = system_clock_source().now();
+  auto done = connection_->run_script(sql);
+  note(sql, began, std::nullopt);
+  return done;
 }
 
 result<std::uint64_t, db_error> session_context::bulk(const bulk_job& job, bulk_rows& rows) {
-  return timed(fmt::format("bulk {} {}", job.kind == bulk_kind::update ? "update of" : "insert into", job.table),
-               [&] { return connection_->bulk(job, rows); });
+  const auto statement_began = system_clock_source().now();
+  auto done = connection_->bulk(job, rows);
+  note(fmt::format("bulk {} {}", job.kind == bulk_kind::update ? "update of" : "insert into", job.table), statement_began, std::nullopt);
+  return done;
 }
 
 result<std::uint64_t, db_error> db_connection::bulk(const bulk_job& job, bulk_rows& rows) {

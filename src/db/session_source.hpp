@@ -32,11 +32,13 @@ struct session_search {
   std::uint64_t tried{0};          ///< A bit for each node that is out of the question.
   bool check_first{false};         ///< The session must prove that it is fresh enough.
   time_point granted{};
+  time_point asked{system_clock_source().now()};  ///< Not the source's business: of the call.
 
   /// For another run of the same call.
   void start_over() noexcept {
     tried = 0;
     check_first = false;
+    asked = system_clock_source().now();
   }
 };
 

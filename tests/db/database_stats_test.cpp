@@ -96,6 +96,7 @@ TEST_CASE("database_stats.slow_statements_are_logged_with_label_and_statement") 
   CHECK(events[0]["label"] == "place order");
   CHECK(events[0]["sql"] == "CREATE TABLE t (x)");
   CHECK(std::stod(events[0]["duration_ms"]) >= 0.0);
+  for (const auto* span : {"acquire_ms", "queue_ms", "run_ms", "drain_ms"}) CHECK_MESSAGE(std::stod(events[0][span]) >= 0.0, span);
 
   // However many there are, the log of one call is bounded; the count is not.
   REQUIRE(db.write([](write_session& s) {

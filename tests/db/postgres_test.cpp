@@ -15,6 +15,8 @@
 #include <cmath>
 #include <fstream>
 #include <limits>
+#include <map>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -36,6 +38,12 @@ T one(database& db, std::string_view sql) {
 int pid_of(database& db, bool writer) {
   const auto ask = [](read_session& s) { return s.query_one<int>("SELECT pg_backend_pid()").value().value(); };
   return writer ? db.write(ask).value() : db.read(ask).value();
+}
+
+bool copy_out_sleep(database& db) {
+  return db.read([](read_session& s) {
+    return copy_out(s, "COPY (SELECT pg_sleep(0.1)) TO STDOUT", [](std::string_view) { return true; });
+  }).has_value();
 }
 
 std::size_t resident_kib() {
@@ -626,6 +634,46 @@ TEST_CASE("postgres.of_several_programs_that_migrate_at_once_one_does_the_work")
   CHECK(migrate(db, {first}).error() == db_errc::incompatible_schema);
   CHECK(migrate(db, {first, second, "CREATE TABLE x (a int); INSERT INTO nowhere VALUES (1)"}).error() == db_errc::no_such_object);
   CHECK(fixture.value("SELECT count(*) FROM pg_class WHERE relname = 'x'") == "0");
+}
+
+TEST_CASE("postgres.a_slow_statement_is_logged_with_where_its_time_went") {
+  const postgres_fixture fixture;
+  auto config = fixture.config();
+  config.writers = 1;
+  config.database.slow_statement = 60ms;
+  std::mutex mutex;
+  std::vector<std::map<std::string, std::string>> events;
+  config.database.log = [&](const log_event& event) {
+    const std::scoped_lock lock{mutex};
+    auto& kept = events.emplace_back();
+    kept.emplace("message", event.message);
+    for (const auto& field : event.fields) kept.emplace(field.name, field.value);
+  };
+  auto db = open_postgres(config).value();
+  session_options options;
+  options.label = "report";
+  std::thread other;
+  REQUIRE(db.write([&](write_session& s) {
+    other = std::thread{[&] {
+      REQUIRE(db.write([](write_session& inner) {
+        inner.query("SELECT pg_sleep(0.03)").value();
+        return inner.stream("SELECT pg_sleep(0.02) FROM generate_series(1, 5)", {}, [](row_view) {});
+      }, options).has_value());
+    }};
+    return s.query("SELECT pg_sleep(0.05)");
+  }).has_value());
+  other.join();
+  REQUIRE(copy_out_sleep(db));
+  const std::scoped_lock lock{mutex};
+  REQUIRE(events.size() == 2);
+  CHECK(events[0]["message"] == "slow statement");
+  CHECK(events[0]["label"] == "report");
+  CHECK(events[0]["sql"] == "SELECT pg_sleep(0.02) FROM generate_series(1, 5)");
+  CHECK(std::stod(events[0]["queue_ms"]) >= 30.0);
+  CHECK(std::stod(events[0]["duration_ms"]) >= 100.0);
+  CHECK(std::stod(events[0]["run_ms"]) + std::stod(events[0]["drain_ms"]) == doctest::Approx(std::stod(events[0]["duration_ms"])).epsilon(0.01));
+  CHECK(std::stod(events[0]["acquire_ms"]) >= 0.0);
+  CHECK(events[1]["sql"] == "COPY (SELECT pg_sleep(0.1)) TO STDOUT");
 }
 
 TEST_CASE("postgres.the_connection_tells_what_the_server_says_of_itself") {

@@ -102,7 +102,7 @@ TEST_CASE("pqxx_lease.what_the_code_leaves_behind_is_cleared_away") {
       pqxx::nontransaction tx{c};
       tx.exec("CREATE TEMP TABLE left_behind (x int)");
       tx.exec("SET search_path = nowhere");
-      tx.exec("SET statement_timeout = 1");
+      tx.exec("SET statement_timeout = 60000");
       tx.exec("SELECT pg_advisory_lock(1)");
     }).has_value());
     CHECK(db.write([](write_session& s) {

@@ -4,6 +4,7 @@
 #include <array>
 #include <atomic>
 #include <future>
+#include <system_error>
 #include <utility>
 
 namespace spillway::detail {
@@ -49,10 +50,22 @@ std::future<bool> pg_canceller::send(PGconn* connection) {
 pg_cleaner::~pg_cleaner() { stop(); }
 
 void pg_cleaner::clean(pg_connection& connection, boost::asio::any_completion_handler<void()> done) {
-  const std::scoped_lock lock{mutex_};
-  jobs_.push_back({&connection, std::move(done)});
-  if (idle_ < jobs_.size() && threads_.size() < most_threads) threads_.emplace_back([this] { work(); });
-  changed_.notify_one();
+  {
+    const std::scoped_lock lock{mutex_};
+    if (idle_ <= jobs_.size() && threads_.size() < most_threads) {
+      try {
+        threads_.emplace_back([this] { work(); });
+      } catch (const std::system_error&) {  // those there are will do it, if any
+      }
+    }
+    if (!threads_.empty()) {
+      jobs_.push_back({&connection, std::move(done)});
+      changed_.notify_one();
+      return;
+    }
+  }
+  connection.abandon();
+  std::move(done)();
 }
 
 void pg_cleaner::stop() {
@@ -76,7 +89,11 @@ void pg_cleaner::work() {
     auto next = std::move(jobs_.front());
     jobs_.pop_front();
     lock.unlock();
-    next.connection->clean([this](PGconn* connection, deadline until) { return canceller_.cancel(connection, until); });
+    try {
+      next.connection->clean([this](PGconn* connection, deadline until) { return canceller_.cancel(connection, until); });
+    } catch (...) {
+      next.connection->abandon();
+    }
     std::move(next.done)();
     lock.lock();
   }

@@ -52,7 +52,7 @@ result<std::unique_ptr<pg_connection>, db_error> pg_connection::open(std::shared
   if (strings == nullptr || std::string_view{strings} != "on") {
     return db_error{db_errc::cannot_open, fmt::format("{}: standard_conforming_strings is not on", made->node_->info.where())};
   }
-  if (kind == session_kind::write && made->node_->in_hot_standby.load(std::memory_order_relaxed)) {
+  if (kind == session_kind::write && made->reports("in_hot_standby")) {
     return db_error{db_errc::not_primary, fmt::format("{}: the server is a standby, and a session that writes was asked for", made->node_->info.where())};
   }
   return made;
@@ -179,6 +179,9 @@ void pg_connection::note_answer(const step& of, const PGresult* answer, db_error
 }
 
 pg_wait pg_connection::read_step(const pg_limit& limit, db_error& failure) {
+  if (under_way_.front().kind == step_kind::script || under_way_.front().kind == step_kind::statement) {
+    (void)PQsetSingleRowMode(channel_.raw());  // rows that nobody wants are not collected
+  }
   for (;;) {
     pg_result answer;
     if (const auto waited = channel_.next(limit, answer); waited != pg_wait::ready) return waited;
@@ -342,15 +345,15 @@ db_error pg_connection::failed(const PGresult* answer, std::string_view sql) {
   return error;
 }
 
+bool pg_connection::reports(const char* setting) const noexcept {
+  const char* const value = PQparameterStatus(channel_.raw(), setting);
+  return value != nullptr && std::string_view{value} == "on";
+}
+
 void pg_connection::note_reports() noexcept {
-  auto* const raw = channel_.raw();
-  const auto is_on = [raw](const char* name) {
-    const char* const value = PQparameterStatus(raw, name);
-    return value != nullptr && std::string_view{value} == "on";
-  };
-  node_->in_hot_standby.store(is_on("in_hot_standby"), std::memory_order_relaxed);
-  if (kind_ == session_kind::write) node_->read_only_by_default.store(is_on("default_transaction_read_only"), std::memory_order_relaxed);
-  node_->server_version.store(PQserverVersion(raw), std::memory_order_relaxed);
+  node_->in_hot_standby.store(reports("in_hot_standby"), std::memory_order_relaxed);
+  if (kind_ == session_kind::write) node_->read_only_by_default.store(reports("default_transaction_read_only"), std::memory_order_relaxed);
+  node_->server_version.store(PQserverVersion(channel_.raw()), std::memory_order_relaxed);
 }
 
 bool pg_connection::reconnect() {
@@ -362,7 +365,7 @@ bool pg_connection::reconnect() {
   server_timeout_known_ = false;
   dead_ = false;
   note_reports();
-  return !(kind_ == session_kind::write && node_->in_hot_standby.load(std::memory_order_relaxed));
+  return !(kind_ == session_kind::write && reports("in_hot_standby"));
 }
 
 bool pg_connection::heal(const db_error& failure) {

@@ -56,6 +56,8 @@ class pg_connection final : public db_connection {
   /// Stops on the server what was given up, reads what it still answers, and rolls back: then the session is as good as before. Takes at most
   /// pg_node::clean_timeout. `cancel` sends the request, and may fail.
   void clean(const std::function<bool(PGconn*, deadline)>& cancel);
+  /// It is not worth it.
+  void abandon() noexcept { dead_ = true; }
 
   /// Runs one statement that cannot run inside a transaction, before anything else was run in this one. It is done when this returns.
   result<std::uint64_t, db_error> run_alone(std::string_view sql);
@@ -140,6 +142,8 @@ class pg_connection final : public db_connection {
   db_error interrupted(pg_wait why, std::string_view sql);
   db_error failed(const PGresult* answer, std::string_view sql);
   db_error lost(std::string_view sql);
+  /// Whether the server has told that a setting is on.
+  [[nodiscard]] bool reports(const char* setting) const noexcept;
   void note_reports() noexcept;
   void forget_transaction() noexcept;
 

@@ -10,6 +10,8 @@
 
 #include <fmt/format.h>
 
+#include <optional>
+
 namespace spillway {
 
 namespace detail {
@@ -17,10 +19,21 @@ namespace detail {
 namespace {
 
 result<pg_connection*, db_error> postgres_of(read_session& session) {
-  // A read's session is a write's, seen as its base.
-  auto& connection = session_context::of(static_cast<write_session&>(session)).connection();
+  auto& connection = session_context::of(session).connection();
   if (auto* const postgres = dynamic_cast<pg_connection*>(&connection)) return postgres;
   return db_error{db_errc::not_supported, "this is no session of PostgreSQL, and no other engine has this"};
+}
+
+/// Does `work` with the session's connection, as a statement that is logged if it is slow. `first` is set by it if there are rows.
+template <class Work>
+result<std::uint64_t, db_error> as_statement(read_session& session, std::string_view sql, Work&& work) {
+  const auto connection = postgres_of(session);
+  if (!connection) return connection.error();
+  const auto began = system_clock_source().now();
+  std::optional<time_point> first;
+  auto done = work(**connection, first);
+  session_context::of(session).note(sql, began, first);
+  return done;
 }
 
 }  // namespace
@@ -46,22 +59,22 @@ result<database, db_error> open_postgres(const postgres_config& config) {
 }
 
 result<std::uint64_t, db_error> copy_in(write_session& session, std::string_view sql, const std::function<std::string_view()>& source) {
-  const auto connection = detail::postgres_of(session);
-  if (!connection) return connection.error();
-  return (*connection)->copy_in(sql, source);
+  return detail::as_statement(session, sql, [&](detail::pg_connection& connection, auto&) { return connection.copy_in(sql, source); });
 }
 
 result<std::uint64_t, db_error> copy_out(read_session& session, std::string_view sql, const std::function<bool(std::string_view)>& sink) {
-  const auto connection = detail::postgres_of(session);
-  if (!connection) return connection.error();
-  return (*connection)->copy_out(sql, sink);
+  return detail::as_statement(session, sql, [&](detail::pg_connection& connection, std::optional<time_point>& first) {
+    return connection.copy_out(sql, [&](std::string_view row) {
+      if (!first) first = system_clock_source().now();
+      return sink(row);
+    });
+  });
 }
 
 result<void, db_error> execute_alone(database& db, std::string_view sql, const session_options& options) {
   return db.write([sql](write_session& session) -> result<void, db_error> {
-    const auto connection = detail::postgres_of(session);
-    if (!connection) return connection.error();
-    if (const auto done = (*connection)->run_alone(sql); !done) return done.error();
+    const auto done = detail::as_statement(session, sql, [&](detail::pg_connection& connection, auto&) { return connection.run_alone(sql); });
+    if (!done) return done.error();
     return {};
   }, options);
 }
