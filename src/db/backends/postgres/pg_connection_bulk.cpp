@@ -142,7 +142,6 @@ result<std::uint64_t, db_error> pg_connection::merge_rows(const bulk_job& job, c
   // Not worth a place among the prepared statements.
   const auto sql = pg_merge_sql(job);
   sql_ = sql;
-  statement_began_ = system_clock_source().now();
   row_data none;
   dropped_rows sink;
   (void)parameters_.assign({}, sql);
