@@ -36,6 +36,7 @@ session_options scatter_options(const session_options& options) {
   session_options made{options};
   made.until = deadline::after(system_clock_source().now(), options.timeout.value_or(usual)).sooner(options.until);
   made.timeout = std::chrono::nanoseconds::max();
+  made.token = nullptr;
   return made;
 }
 

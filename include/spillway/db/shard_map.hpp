@@ -20,7 +20,7 @@
 namespace spillway {
 
 namespace detail {
-/// The same with a deadline in `until` alone.
+/// The same with a deadline in `until` alone, and without what belongs to one database.
 [[nodiscard]] SPILLWAY_EXPORT session_options scatter_options(const session_options& options);
 }  // namespace detail
 
@@ -43,7 +43,7 @@ namespace detail {
 /// Lifetime:     as of `database`; the map is destroyed after every function that may still run on its shards.
 /// Errors:       the constructor throws std::invalid_argument unless there are 1 to 1,024 shards. What the function throws on some shard passes to
 ///               the caller, unless it is a db_exception.
-/// Time:         one deadline for all shards: 5 s, unless the call says otherwise.
+/// Time:         one deadline for all shards: 5 s, unless the call says otherwise. `session_options.token` is left out: each shard has its own.
 /// Cancellation: `async_scatter` honours none: its deadline ends it.
 class SPILLWAY_EXPORT shard_map {
  public:
