@@ -173,6 +173,10 @@ TEST_CASE("partition_plan.carried out step by step ends in what was wished, from
     }
     if (random() % 2 == 0) facts.default_one = "t_default";
     if (facts.default_one) facts.in_default = {now - months{static_cast<int>(random() % 9)}, now + months{static_cast<int>(random() % 9)}};
+    // A default partition has no rows that another one takes.
+    std::erase_if(facts.in_default, [&](const auto month) {
+      return std::ranges::any_of(facts.attached, [&](const auto& one) { return month_of(one.bounds) == month; });
+    });
     const partition_wish wish{now, static_cast<unsigned>(random() % 6), static_cast<unsigned>(random() % 5), random() % 2 == 0};
     const auto oldest = now - months{static_cast<int>(*wish.keep_months)};
     std::set<year_month> rows{facts.in_default.begin(), facts.in_default.end()};

@@ -5,6 +5,7 @@
 
 #include <spillway/db/postgres.hpp>
 
+#include <chrono>
 #include <string>
 #include <thread>
 #include <tuple>
@@ -22,6 +23,7 @@ database open(const postgres_database& place) {
   config.url = place.url();
   config.readers = 2;
   config.writers = 4;
+  config.database.timeout = std::chrono::minutes{1};
   return open_postgres(config).value();
 }
 

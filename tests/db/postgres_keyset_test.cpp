@@ -4,6 +4,7 @@
 
 #include <spillway/db/postgres.hpp>
 
+#include <chrono>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,7 @@ database open(const postgres_database& place) {
   config.url = place.url();
   config.readers = 2;
   config.writers = 2;
+  config.database.timeout = std::chrono::minutes{1};
   return open_postgres(config).value();
 }
 

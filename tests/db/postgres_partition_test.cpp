@@ -36,6 +36,7 @@ struct partitions_fixture {
     config.url = place.url();
     config.readers = 2;
     config.writers = 4;
+    config.database.timeout = 1min;
     return open_postgres(config).value();
   }
   void script(std::string_view sql) {
@@ -54,10 +55,10 @@ struct partitions_fixture {
     return made;
   }
   bool exists(const std::string& table) { return value<bool>("SELECT to_regclass('" + table + "') IS NOT NULL"); }
-  partition_report run(const partition_config& config, const session_options& options = 20s) {
+  partition_report run(const partition_config& config, const session_options& options = 1min) {
     return partition_manager{db, config}.run(options).value();
   }
-  db_error failure(const partition_config& config, const session_options& options = 20s) {
+  db_error failure(const partition_config& config, const session_options& options = 1min) {
     return partition_manager{db, config}.run(options).error();
   }
 };
@@ -213,7 +214,7 @@ TEST_CASE("partitions.of a table that has none, or others, is refused saying wha
     CREATE TABLE by_list (at date) PARTITION BY LIST (at);
     CREATE TABLE by_two (at date, n int) PARTITION BY RANGE (at, n);
     CREATE TABLE by_text (at text) PARTITION BY RANGE (at);
-    CREATE TABLE by_expression (at timestamptz) PARTITION BY RANGE (date_trunc('day', at, 'UTC'));)");
+    CREATE TABLE by_expression (n int) PARTITION BY RANGE ((n + 1));)");
   const auto why = [&](const std::string& table) {
     auto config = config_at(january);
     config.table = table;
@@ -302,7 +303,7 @@ TEST_CASE("partitions.a lock that somebody keeps is asked for again, and what wa
   partitions_fixture at;
   at.script(event_table);
   open_transaction other{at.place, "LOCK TABLE event IN SHARE UPDATE EXCLUSIVE MODE"};
-  const auto refused = at.failure(config_at(january, 1), 400ms);
+  const auto refused = at.failure(config_at(january, 1), 5s);
   CHECK(refused == db_errc::busy);
   CHECK(refused.message() == "attaching event_p202601: canceling statement due to lock timeout (55P03); the next run tries again");
   CHECK(at.exists("event_p202601"));
@@ -318,15 +319,18 @@ TEST_CASE("partitions.a long query holds up the detaching and nothing else; the 
   at.script("INSERT INTO event (at) VALUES ('2025-12-05'), ('2026-01-05')");
   open_transaction query{at.place, "SELECT count(*) FROM event"};
   partition_manager events{at.db, config_at(january, 1, 0)};
-  const auto late = events.run(1s);
-  CHECK(late.error() == errc::timed_out);
+  names pending;
+  while (pending.empty()) {
+    CHECK(events.run(3s).has_error());
+    pending = events.status(1min).value().being_detached;
+  }
+  CHECK(pending == names{"event_p202512"});
   // The new month is there, writers and readers go on, and what is half detached is known.
   CHECK(at.partitions() == names{"event_p202512", "event_p202601", "event_p202602"});
   at.script("INSERT INTO event (at) VALUES ('2026-01-06'), ('2026-02-05')");
   CHECK(at.value<int>("SELECT count(*) FROM event") == 3);
-  CHECK(events.status().value().being_detached == names{"event_p202512"});
   query.end();
-  const auto done = events.run(20s).value();
+  const auto done = events.run(1min).value();
   CHECK(done.detached == names{"event_p202512"});
   CHECK(done.dropped == names{"event_p202512"});
   CHECK(events.status().value().being_detached.empty());
@@ -342,7 +346,7 @@ TEST_CASE("partitions.several programs at once do the work once") {
     programs.emplace_back([&, i] {
       auto db = at.open();
       partition_manager events{db, config_at(january, 5, 1)};
-      do reports[i] = events.run(30s);
+      do reports[i] = events.run(1min);
       while (reports[i] && reports[i]->another_at_work);
     });
   }
