@@ -354,6 +354,8 @@ TEST_CASE("partitions.several programs at once do the work once") {
   std::size_t created{0};
   std::size_t dropped{0};
   for (const auto& report : reports) {
+    const auto why = report ? std::string{} : report.error().what();
+    INFO(why);
     REQUIRE(report.has_value());
     created += report->created.size();
     dropped += report->dropped.size();

@@ -114,7 +114,12 @@ result<partition_keeper::step_end, db_error> partition_keeper::one_step(deadline
   }, options);
   if (!taken) return taken.error();
   if (!taken->alone.empty()) {
-    if (const auto alone = execute_alone(db_, taken->alone, options); !alone) return alone.error();
+    if (const auto alone = execute_alone(db_, taken->alone, options); !alone) {
+      // It runs outside of the lock, so another program may have detached it meanwhile, or be about to: the next look tells.
+      const auto state = sqlstate_of(alone.error());
+      if (state == "42P01" || state == "55000") return taken->end;
+      return alone.error();
+    }
   }
   add(made, report);
   return taken->end;
