@@ -115,7 +115,10 @@ TEST_CASE("database_stats.are_described_for_an_exporter_with_every_series_from_t
   CHECK(fresh.values.at("db_client_connections|db_client_connection_pool_name=orders-write|db_client_connection_state=idle") == 1);
   CHECK(fresh.values.at("db_client_connections|db_client_connection_pool_name=orders-write|db_client_connection_state=used") == 0);
   CHECK(fresh.values.at("spillway_db_errors_total|database=orders|error=unique_violation") == 0);
+  CHECK(fresh.values.at("spillway_db_shared_commits_total|database=orders") == 0);
+  CHECK(fresh.values.at("spillway_db_shared_commit_writes_total|database=orders") == 0);
   CHECK(fresh.values.at("spillway_pool_timeouts_total|pool=orders-read|cause=queue") == 0);
+  CHECK(fresh.values.at("spillway_pool_timeouts_total|pool=orders-read|cause=nested") == 0);
   CHECK(fresh.values.at("spillway_pool_opened_total|pool=orders-write") == 1);
 
   REQUIRE(db.write([](write_session& s) { return s.execute("CREATE TABLE t (x)"); }));
