@@ -12,13 +12,13 @@ namespace analysis {
 
 namespace {
 
-std::string quoted(std::string_view text) {
+std::string json_string(std::string_view text) {
   std::string out;
   spillway::append_json_string(out, text);
   return out;
 }
 
-std::string time_or_null(const std::optional<unix_ms>& time) { return time ? quoted(utc_text(*time)) : "null"; }
+std::string time_or_null(const std::optional<unix_ms>& time) { return time ? json_string(utc_text(*time)) : "null"; }
 
 std::string hex(std::span<const std::byte> bytes) {
   std::string text;
@@ -28,10 +28,10 @@ std::string hex(std::span<const std::byte> bytes) {
 
 std::string field_json(const file_row& file, file_field field) {
   switch (field) {
-    case file_field::path: return quoted(file.path);
-    case file_field::status: return quoted(file.status);
-    case file_field::reason: return file.reason.empty() ? "null" : quoted(file.reason);
-    case file_field::language: return file.language.empty() ? "null" : quoted(file.language);
+    case file_field::path: return json_string(file.path);
+    case file_field::status: return json_string(file.status);
+    case file_field::reason: return file.reason.empty() ? "null" : json_string(file.reason);
+    case file_field::language: return file.language.empty() ? "null" : json_string(file.language);
     case file_field::size_bytes: return std::to_string(file.size_bytes);
     case file_field::lines: return std::to_string(file.lines);
     case file_field::code: return std::to_string(file.code);
@@ -39,7 +39,7 @@ std::string field_json(const file_row& file, file_field field) {
     case file_field::blank: return std::to_string(file.blank);
     case file_field::longest_line_bytes: return std::to_string(file.longest_line_bytes);
     case file_field::longest_line_number: return std::to_string(file.longest_line_number);
-    case file_field::blob: return file.blob.empty() ? "null" : quoted(hex(file.blob));
+    case file_field::blob: return file.blob.empty() ? "null" : json_string(hex(file.blob));
     case file_field::imports: return file.imports.empty() ? "[]" : file.imports;
     case file_field::imports_truncated: return file.imports_truncated ? "true" : "false";
   }
@@ -60,15 +60,15 @@ std::string utc_text(unix_ms time) {
 }
 
 std::string to_json(const project_record& project) {
-  return fmt::format(R"({{"id":{},"name":{},"path":{},"created_at":{}}})", project.id, quoted(project.name),
-                     quoted(project.path.empty() ? "." : project.path), quoted(utc_text(project.created_at)));
+  return fmt::format(R"({{"id":{},"name":{},"path":{},"created_at":{}}})", project.id, json_string(project.name),
+                     json_string(project.path.empty() ? "." : project.path), json_string(utc_text(project.created_at)));
 }
 
 std::string to_json(const analysis_record& analysis, const std::optional<progress_snapshot>& progress) {
   std::string text = fmt::format(
       R"({{"id":{},"project_id":{},"status":{},"attempts":{},"created_at":{},"started_at":{},"finished_at":{},"error":{})", analysis.id,
-      analysis.project_id, quoted(to_string(analysis.status)), analysis.attempts, quoted(utc_text(analysis.created_at)),
-      time_or_null(analysis.started_at), time_or_null(analysis.finished_at), analysis.error.empty() ? "null" : quoted(analysis.error));
+      analysis.project_id, json_string(to_string(analysis.status)), analysis.attempts, json_string(utc_text(analysis.created_at)),
+      time_or_null(analysis.started_at), time_or_null(analysis.finished_at), analysis.error.empty() ? "null" : json_string(analysis.error));
   if (progress) {
     fmt::format_to(std::back_inserter(text), R"(,"progress":{{"files_found":{},"files_done":{},"files_read":{},"bytes_read":{}}})",
                    progress->files_found, progress->files_done, progress->files_read, progress->bytes_read);
@@ -83,7 +83,7 @@ std::string page_json(std::span<const std::string> items, const std::optional<st
     if (&item != items.data()) text += ',';
     text += item;
   }
-  return text.append(R"(],"next_cursor":)").append(next_cursor ? quoted(*next_cursor) : "null").append("}");
+  return text.append(R"(],"next_cursor":)").append(next_cursor ? json_string(*next_cursor) : "null").append("}");
 }
 
 std::string to_json(const file_row& file, std::span<const file_field> fields) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "db/backends/postgres/hedge_rule.hpp"
+#include "support/literal_time.hpp"
 
 #include <doctest/doctest.h>
 
@@ -9,12 +10,7 @@ using namespace spillway;
 using namespace std::chrono_literals;
 using detail::hedge_limits;
 using detail::hedge_rule;
-
-namespace {
-
-constexpr time_point at(std::chrono::nanoseconds since_start) { return time_point{since_start}; }
-
-}  // namespace
+using testing::at;
 
 TEST_CASE("hedge_rule.waits_for_as_long_as_nearly_all_take") {
   hedge_rule rule;

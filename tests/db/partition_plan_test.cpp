@@ -21,9 +21,9 @@ using std::chrono::year_month;
 
 namespace {
 
-constexpr std::int64_t least{std::numeric_limits<std::int64_t>::min()};
+constexpr std::int64_t lowest{std::numeric_limits<std::int64_t>::min()};
 constexpr std::int64_t most{std::numeric_limits<std::int64_t>::max()};
-constexpr year_month now{year{2026} / month{1}};
+constexpr year_month this_month{year{2026} / month{1}};
 
 std::int64_t us(sys_days day) { return std::chrono::duration_cast<std::chrono::microseconds>(day.time_since_epoch()).count(); }
 
@@ -35,21 +35,21 @@ partition_facts with_months(year_month first, int count) {
 
 std::vector<partition_action> plan(const partition_facts& facts, partition_wish wish) { return plan_partitions(facts, wish).value(); }
 
-partition_wish keep_all(unsigned ahead) { return {now, ahead, std::nullopt, true}; }
+partition_wish keep_all(unsigned ahead) { return {this_month, ahead, std::nullopt, true}; }
 
 }  // namespace
 
 TEST_CASE("partition_plan.bounds are read as the server writes them, for each type of column") {
   using enum partition_column;
   const partition_bounds january{us(sys_days{2026y / 1 / 1}), us(sys_days{2026y / 2 / 1})};
-  CHECK(bounds_of(now) == january);
+  CHECK(bounds_of(this_month) == january);
   CHECK(parse_bounds("FOR VALUES FROM ('2026-01-01') TO ('2026-02-01')", date) == january);
   CHECK(parse_bounds("FOR VALUES FROM ('2026-01-01 00:00:00+00') TO ('2026-02-01 00:00:00+00')", timestamptz) == january);
   CHECK(parse_bounds("FOR VALUES FROM ('1767225600000') TO ('1769904000000')", epoch_ms) == january);
-  CHECK(parse_bounds("FOR VALUES FROM (MINVALUE) TO (MAXVALUE)", date) == partition_bounds{least, most});
-  CHECK(parse_bounds("FOR VALUES FROM ('-infinity') TO ('infinity')", timestamptz) == partition_bounds{least, most});
-  CHECK(parse_bounds("FOR VALUES FROM ('4713-01-01 00:00:00+00 BC') TO ('12026-01-01 00:00:00+00')", timestamptz) == partition_bounds{least, most});
-  CHECK(parse_bounds("FOR VALUES FROM ('-9223372036854775808') TO ('9223372036854775807')", epoch_ms) == partition_bounds{least, most});
+  CHECK(parse_bounds("FOR VALUES FROM (MINVALUE) TO (MAXVALUE)", date) == partition_bounds{lowest, most});
+  CHECK(parse_bounds("FOR VALUES FROM ('-infinity') TO ('infinity')", timestamptz) == partition_bounds{lowest, most});
+  CHECK(parse_bounds("FOR VALUES FROM ('4713-01-01 00:00:00+00 BC') TO ('12026-01-01 00:00:00+00')", timestamptz) == partition_bounds{lowest, most});
+  CHECK(parse_bounds("FOR VALUES FROM ('-9223372036854775808') TO ('9223372036854775807')", epoch_ms) == partition_bounds{lowest, most});
   CHECK(parse_bounds("FOR VALUES FROM ('1970-01-01 00:00:00+00') TO ('1970-01-01 01:02:03.004+00')", timestamptz) ==
         partition_bounds{0, 3'723'004'000});
   CHECK(parse_bounds("FOR VALUES FROM ('1970-01-01 00:00:00.000001+00') TO ('1970-01-01 00:00:00.1+00')", timestamptz) ==
@@ -67,15 +67,15 @@ TEST_CASE("partition_plan.what is no such bound is none, never a guess") {
 }
 
 TEST_CASE("partition_plan.a month is one only if it is whole") {
-  CHECK(month_of(bounds_of(now)) == now);
+  CHECK(month_of(bounds_of(this_month)) == this_month);
   CHECK(month_of(bounds_of(2024y / 2)) == 2024y / 2);
-  auto bounds = bounds_of(now);
+  auto bounds = bounds_of(this_month);
   ++bounds.from;
   CHECK_FALSE(month_of(bounds).has_value());
-  CHECK_FALSE(month_of({bounds_of(now).from, bounds_of(2026y / 2).to}).has_value());
-  CHECK_FALSE(month_of({least, bounds_of(now).to}).has_value());
-  CHECK_FALSE(month_of({bounds_of(now).from, most}).has_value());
-  CHECK(month_at(sys_days{2026y / 1 / 31} + 24h - 1us) == now);
+  CHECK_FALSE(month_of({bounds_of(this_month).from, bounds_of(2026y / 2).to}).has_value());
+  CHECK_FALSE(month_of({lowest, bounds_of(this_month).to}).has_value());
+  CHECK_FALSE(month_of({bounds_of(this_month).from, most}).has_value());
+  CHECK(month_at(sys_days{2026y / 1 / 31} + 24h - 1us) == this_month);
   CHECK(month_at(sys_days{1969y / 12 / 31}) == 1969y / 12);
 }
 
@@ -93,46 +93,46 @@ TEST_CASE("partition_plan.names and literals") {
 TEST_CASE("partition_plan.makes the current month and those ahead, over the end of a year") {
   CHECK(plan({}, {2025y / 11, 3, std::nullopt, true}) == std::vector<partition_action>{make_partition{2025y / 11}, make_partition{2025y / 12},
                                                                                        make_partition{2026y / 1}, make_partition{2026y / 2}});
-  CHECK(plan(with_months(now, 4), keep_all(3)).empty());
-  auto facts = with_months(now, 4);
+  CHECK(plan(with_months(this_month, 4), keep_all(3)).empty());
+  auto facts = with_months(this_month, 4);
   facts.attached.erase(facts.attached.begin() + 1);
   CHECK(plan(facts, keep_all(3)) == std::vector<partition_action>{make_partition{2026y / 2}});
 }
 
 TEST_CASE("partition_plan.detaches what is too old, drops what was detached, and neither if it is to be kept") {
   auto facts = with_months(2025y / 9, 5);
-  CHECK(plan(facts, {now, 0, 2, true}) == std::vector<partition_action>{detach_partition{"t_p202509", 2025y / 9}, detach_partition{"t_p202510", 2025y / 10}});
-  CHECK(plan(facts, {now, 0, 0, true}).size() == 4);
-  CHECK(plan(facts, {now, 0, std::nullopt, true}).empty());
+  CHECK(plan(facts, {this_month, 0, 2, true}) == std::vector<partition_action>{detach_partition{"t_p202509", 2025y / 9}, detach_partition{"t_p202510", 2025y / 10}});
+  CHECK(plan(facts, {this_month, 0, 0, true}).size() == 4);
+  CHECK(plan(facts, {this_month, 0, std::nullopt, true}).empty());
   facts.loose = {{"t_p202507", 2025y / 7, true}, {"t_p202512", 2025y / 12, true}, {"t_p202508", 2025y / 8, false}};
-  const auto actions = plan(facts, {now, 0, 2, true});
+  const auto actions = plan(facts, {this_month, 0, 2, true});
   CHECK(actions.back() == partition_action{drop_table{"t_p202507"}});
   CHECK(std::ranges::count_if(actions, [](const auto& one) { return std::holds_alternative<drop_table>(one); }) == 1);
-  for (const auto& action : plan(facts, {now, 0, 2, false})) CHECK_FALSE(std::holds_alternative<drop_table>(action));
+  for (const auto& action : plan(facts, {this_month, 0, 2, false})) CHECK_FALSE(std::holds_alternative<drop_table>(action));
 }
 
 TEST_CASE("partition_plan.finishes first what was begun, and waits with what it stands in the way of") {
   auto facts = with_months(2025y / 10, 4);
   facts.attached[0].pending = true;
-  CHECK(plan(facts, {now, 0, 2, true}) == std::vector<partition_action>{finish_detaching{"t_p202510"}});
+  CHECK(plan(facts, {this_month, 0, 2, true}) == std::vector<partition_action>{finish_detaching{"t_p202510"}});
   facts.attached[3].pending = true;  // the current month: by hand
-  const auto actions = plan(facts, {now, 0, 2, true});
+  const auto actions = plan(facts, {this_month, 0, 2, true});
   CHECK(actions == std::vector<partition_action>{finish_detaching{"t_p202510"}, finish_detaching{"t_p202601"}});
 }
 
 TEST_CASE("partition_plan.makes room for rows of the default partition, unless they are too old to keep") {
-  auto facts = with_months(now, 1);
+  auto facts = with_months(this_month, 1);
   facts.default_one = "t_default";
   facts.in_default = {2020y / 5, 2025y / 12, 2030y / 1};
   CHECK(plan(facts, keep_all(0)) ==
         std::vector<partition_action>{make_partition{2020y / 5}, make_partition{2025y / 12}, make_partition{2030y / 1}});
-  CHECK(plan(facts, {now, 0, 1, true}) == std::vector<partition_action>{make_partition{2025y / 12}, make_partition{2030y / 1}});
+  CHECK(plan(facts, {this_month, 0, 1, true}) == std::vector<partition_action>{make_partition{2025y / 12}, make_partition{2030y / 1}});
 }
 
 TEST_CASE("partition_plan.a partition of other bounds is left alone, and refused where a month is needed") {
-  partition_facts facts = with_months(now, 1);
-  facts.attached.push_back({"history", {least, us(sys_days{2025y / 1 / 1})}, false});
-  CHECK(plan(facts, {now, 0, 0, true}).empty());
+  partition_facts facts = with_months(this_month, 1);
+  facts.attached.push_back({"history", {lowest, us(sys_days{2025y / 1 / 1})}, false});
+  CHECK(plan(facts, {this_month, 0, 0, true}).empty());
   facts.attached.push_back({"half", {us(sys_days{2026y / 2 / 15}), us(sys_days{2026y / 3 / 1})}, false});
   CHECK(plan(facts, keep_all(0)).empty());
   const auto refused = plan_partitions(facts, keep_all(1));
@@ -144,16 +144,16 @@ TEST_CASE("partition_plan.a partition of other bounds is left alone, and refused
 }
 
 TEST_CASE("partition_plan.coverage ends at the first gap, whoever made the partitions") {
-  auto facts = with_months(now, 3);
-  CHECK(covered_until(facts, now) == bounds_of(2026y / 4).from);
+  auto facts = with_months(this_month, 3);
+  CHECK(covered_until(facts, this_month) == bounds_of(2026y / 4).from);
   CHECK(covered_until(facts, 2025y / 12) == bounds_of(2025y / 12).from);
   facts.attached.push_back({"quarter", {bounds_of(2026y / 4).from, bounds_of(2026y / 7).from}, false});
   facts.attached.push_back({"later", bounds_of(2026y / 9), false});
-  CHECK(covered_until(facts, now) == bounds_of(2026y / 7).from);
+  CHECK(covered_until(facts, this_month) == bounds_of(2026y / 7).from);
   facts.attached[1].pending = true;
-  CHECK(covered_until(facts, now) == bounds_of(2026y / 2).from);
+  CHECK(covered_until(facts, this_month) == bounds_of(2026y / 2).from);
   facts.attached.push_back({"rest", {0, most}, false});
-  CHECK(covered_until(facts, now) == most);
+  CHECK(covered_until(facts, this_month) == most);
 }
 
 TEST_CASE("partition_plan.carried out step by step ends in what was wished, from any beginning, and then rests") {
@@ -163,7 +163,7 @@ TEST_CASE("partition_plan.carried out step by step ends in what was wished, from
   for (int round = 0; round < 500; ++round) {
     partition_facts facts;
     for (int i = -12; i < 8; ++i) {
-      const auto month = now + months{i};
+      const auto month = this_month + months{i};
       switch (random() % 5) {
         case 0: facts.attached.push_back({partition_name("t", month), bounds_of(month), false}); break;
         case 1: facts.attached.push_back({partition_name("t", month), bounds_of(month), i < 0}); break;
@@ -172,13 +172,13 @@ TEST_CASE("partition_plan.carried out step by step ends in what was wished, from
       }
     }
     if (random() % 2 == 0) facts.default_one = "t_default";
-    if (facts.default_one) facts.in_default = {now - months{static_cast<int>(random() % 9)}, now + months{static_cast<int>(random() % 9)}};
+    if (facts.default_one) facts.in_default = {this_month - months{static_cast<int>(random() % 9)}, this_month + months{static_cast<int>(random() % 9)}};
     // A default partition has no rows that another one takes.
     std::erase_if(facts.in_default, [&](const auto month) {
       return std::ranges::any_of(facts.attached, [&](const auto& one) { return month_of(one.bounds) == month; });
     });
-    const partition_wish wish{now, static_cast<unsigned>(random() % 6), static_cast<unsigned>(random() % 5), random() % 2 == 0};
-    const auto oldest = now - months{static_cast<int>(*wish.keep_months)};
+    const partition_wish wish{this_month, static_cast<unsigned>(random() % 6), static_cast<unsigned>(random() % 5), random() % 2 == 0};
+    const auto oldest = this_month - months{static_cast<int>(*wish.keep_months)};
     std::set<year_month> rows{facts.in_default.begin(), facts.in_default.end()};
     int steps{0};
     for (auto actions = plan(facts, wish); !actions.empty(); actions = plan(facts, wish)) {
@@ -206,7 +206,7 @@ TEST_CASE("partition_plan.carried out step by step ends in what was wished, from
         std::erase_if(facts.loose, [&](const auto& one) { return one.name == drop->name; });
       }
     }
-    CHECK(covered_until(facts, now) >= bounds_of(now + months{static_cast<int>(wish.months_ahead)}).to);
+    CHECK(covered_until(facts, this_month) >= bounds_of(this_month + months{static_cast<int>(wish.months_ahead)}).to);
     for (const auto& one : facts.attached) CHECK((!one.pending && month_of(one.bounds).value() >= oldest));
     for (const auto month : facts.in_default) CHECK(month < oldest);
   }

@@ -13,7 +13,7 @@ using namespace spillway::tests;
 
 namespace {
 
-database open(const postgres_database& place) {
+database open_pages(const postgres_database& place) {
   postgres_config config;
   config.url = place.url();
   config.readers = 2;
@@ -40,13 +40,13 @@ std::string plan_of(database& db, const std::string& sql, std::vector<sql_value>
 
 TEST_CASE("keyset.pages on PostgreSQL") {
   const postgres_database place;
-  auto db = open(place);
+  auto db = open_pages(place);
   keyset_conformance(db);
 }
 
 TEST_CASE("keyset.PostgreSQL finds each page by the index alone") {
   const postgres_database place;
-  auto db = open(place);
+  auto db = open_pages(place);
   db.write([](write_session& s) {
     return s.execute_script(R"(
       CREATE TABLE page_item (id bigint PRIMARY KEY, tenant bigint NOT NULL, a bigint, b bigint NOT NULL, r double precision NOT NULL, name text NOT NULL);
@@ -75,7 +75,7 @@ TEST_CASE("keyset.PostgreSQL finds each page by the index alone") {
 
 TEST_CASE("keyset.sorts by columns of PostgreSQL's own types, without losing a digit") {
   const postgres_database place;
-  auto db = open(place);
+  auto db = open_pages(place);
   db.write([](write_session& s) {
     return s.execute_script(R"(
       CREATE TABLE odd (id uuid PRIMARY KEY, at timestamptz NOT NULL, day date NOT NULL, price numeric(12, 4) NOT NULL, small real NOT NULL,

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "db/backends/postgres/wal_history.hpp"
+#include "db/route_times.hpp"
 
 #include <doctest/doctest.h>
 
@@ -11,13 +12,8 @@ using namespace spillway;
 using namespace std::chrono_literals;
 using detail::measured;
 using detail::wal_history;
-
-namespace {
-
-constexpr time_point at(std::chrono::nanoseconds since_start) { return time_point{since_start}; }
-constexpr measured when(std::chrono::nanoseconds asked, std::chrono::nanoseconds took = 1ms) { return {at(asked), at(asked + took)}; }
-
-}  // namespace
+using testing::at;
+using testing::when;
 
 TEST_CASE("wal_history.says_up_to_which_moment_a_position_has_seen_everything") {
   wal_history history;

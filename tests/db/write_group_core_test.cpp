@@ -14,7 +14,7 @@ using detail::write_group_node;
 
 namespace {
 
-constexpr time_point start{};
+constexpr time_point epoch{};
 
 std::size_t length(const write_group_node* chain) {
   std::size_t count{0};
@@ -24,8 +24,8 @@ std::size_t length(const write_group_node* chain) {
 
 /// A write that runs from one time to another, and then waits.
 void run_and_wait(write_group_core& core, write_group_node& node, std::chrono::nanoseconds from, std::chrono::nanoseconds to) {
-  core.begins(start + from, false);
-  REQUIRE(core.ends(start + to, deadline::never()));
+  core.begins(epoch + from, false);
+  REQUIRE(core.ends(epoch + to, deadline::never()));
   core.waits(node);
 }
 
@@ -34,13 +34,13 @@ void run_and_wait(write_group_core& core, write_group_node& node, std::chrono::n
 TEST_CASE("write_group_core.takes_in_as_many_as_it_may") {
   write_group_core core{{3, 10ms}};
   std::vector<write_group_node> nodes(3);
-  CHECK_FALSE(core.takes_in(start, false));  // nobody waits
+  CHECK_FALSE(core.takes_in(epoch, false));  // nobody waits
   run_and_wait(core, nodes[0], 0us, 10us);
-  CHECK(core.takes_in(start + 20us, false));
+  CHECK(core.takes_in(epoch + 20us, false));
   run_and_wait(core, nodes[1], 20us, 30us);
-  CHECK(core.takes_in(start + 40us, false));
-  core.begins(start + 40us, false);
-  CHECK_FALSE(core.ends(start + 50us, deadline::never()));  // three
+  CHECK(core.takes_in(epoch + 40us, false));
+  core.begins(epoch + 40us, false);
+  CHECK_FALSE(core.ends(epoch + 50us, deadline::never()));  // three
   auto* const waited = core.closes(false);
   CHECK(waited == &nodes[0]);
   CHECK(waited->behind == &nodes[1]);
@@ -53,37 +53,37 @@ TEST_CASE("write_group_core.one_that_shares_nothing_has_those_before_it_committe
   write_group_core core{{8, 10ms}};
   write_group_node first;
   run_and_wait(core, first, 0us, 10us);
-  CHECK_FALSE(core.takes_in(start + 20us, true));
+  CHECK_FALSE(core.takes_in(epoch + 20us, true));
   CHECK(length(core.closes(false)) == 1);
-  core.begins(start + 20us, true);
-  CHECK_FALSE(core.ends(start + 30us, deadline::never()));
+  core.begins(epoch + 20us, true);
+  CHECK_FALSE(core.ends(epoch + 30us, deadline::never()));
 }
 
 TEST_CASE("write_group_core.one_or_no_time_means_never") {
   write_group_core one{{1, 10ms}};
-  one.begins(start, false);
-  CHECK_FALSE(one.ends(start + 1us, deadline::never()));
+  one.begins(epoch, false);
+  CHECK_FALSE(one.ends(epoch + 1us, deadline::never()));
   write_group_core no_time{{8, 0ms}};
-  no_time.begins(start, false);
-  CHECK_FALSE(no_time.ends(start + 1us, deadline::never()));
+  no_time.begins(epoch, false);
+  CHECK_FALSE(no_time.ends(epoch + 1us, deadline::never()));
 }
 
 TEST_CASE("write_group_core.nobody_joins_who_would_probably_end_too_late") {
   write_group_core core{{100, 10ms}};
   write_group_node first;
   run_and_wait(core, first, 0ms, 3ms);  // as long as the next will probably take
-  CHECK(core.takes_in(start + 7ms, false));
-  CHECK_FALSE(core.takes_in(start + 7ms + 1ns, false));
+  CHECK(core.takes_in(epoch + 7ms, false));
+  CHECK_FALSE(core.takes_in(epoch + 7ms + 1ns, false));
   (void)core.closes(false);
 
   // After a long one others are better off by themselves, until it is forgotten.
-  core.begins(start, false);
-  CHECK_FALSE(core.ends(start + 1s, deadline::never()));
+  core.begins(epoch, false);
+  CHECK_FALSE(core.ends(epoch + 1s, deadline::never()));
   (void)core.closes(false);
   int by_themselves{0};
   for (bool alone = true; alone; ++by_themselves) {
-    core.begins(start + 2s, false);
-    alone = !core.ends(start + 2s, deadline::never());
+    core.begins(epoch + 2s, false);
+    alone = !core.ends(epoch + 2s, deadline::never());
     (void)core.closes(false);
     REQUIRE(by_themselves < 50);
   }
@@ -93,28 +93,28 @@ TEST_CASE("write_group_core.nobody_joins_who_would_probably_end_too_late") {
 TEST_CASE("write_group_core.nobody_joins_who_would_make_a_member_miss_its_deadline") {
   write_group_core core{{100, 10ms}};
   write_group_node first;
-  core.begins(start, false);
-  CHECK(core.ends(start + 1ms, deadline{start + 4ms}));
+  core.begins(epoch, false);
+  CHECK(core.ends(epoch + 1ms, deadline{epoch + 4ms}));
   core.waits(first);
-  CHECK(core.takes_in(start + 3ms - 1ns, false));
-  CHECK_FALSE(core.takes_in(start + 3ms, false));
-  core.begins(start + 2ms, false);
-  CHECK_FALSE(core.ends(start + 3ms, deadline::never()));
+  CHECK(core.takes_in(epoch + 3ms - 1ns, false));
+  CHECK_FALSE(core.takes_in(epoch + 3ms, false));
+  core.begins(epoch + 2ms, false);
+  CHECK_FALSE(core.ends(epoch + 3ms, deadline::never()));
   (void)core.closes(false);
   // Of those who are gone nothing is left.
-  core.begins(start + 5ms, false);
-  CHECK(core.ends(start + 6ms, deadline::never()));
+  core.begins(epoch + 5ms, false);
+  CHECK(core.ends(epoch + 6ms, deadline::never()));
 }
 
 TEST_CASE("write_group_core.after_a_lost_transaction_others_keep_to_themselves_for_a_while") {
   write_group_core core{{100, 10ms}};
-  core.begins(start, false);
-  CHECK(core.ends(start, deadline::never()));
+  core.begins(epoch, false);
+  CHECK(core.ends(epoch, deadline::never()));
   (void)core.closes(true);
   int by_themselves{0};
   for (bool alone = true; alone; ++by_themselves) {
-    core.begins(start, false);
-    alone = !core.ends(start, deadline::never());
+    core.begins(epoch, false);
+    alone = !core.ends(epoch, deadline::never());
     (void)core.closes(false);
     REQUIRE(by_themselves < 40);
   }
@@ -124,15 +124,15 @@ TEST_CASE("write_group_core.after_a_lost_transaction_others_keep_to_themselves_f
 TEST_CASE("write_group_core.whoever_finds_nobody_behind_it_goes_on_itself") {
   write_group_core core{{8, 10ms}};
   std::vector<write_group_node> nodes(2);
-  core.begins(start, false);
-  CHECK(core.ends(start + 1us, deadline::never()));
+  core.begins(epoch, false);
+  CHECK(core.ends(epoch + 1us, deadline::never()));
   core.waits(nodes[0]);
   core.goes_on();
   CHECK_FALSE(core.anyone_waits());
   CHECK(core.closes(false) == nullptr);
   run_and_wait(core, nodes[0], 10us, 11us);
-  core.begins(start + 12us, false);
-  CHECK(core.ends(start + 13us, deadline::never()));
+  core.begins(epoch + 12us, false);
+  CHECK(core.ends(epoch + 13us, deadline::never()));
   core.waits(nodes[1]);
   core.goes_on();
   CHECK(core.closes(false) == &nodes[0]);

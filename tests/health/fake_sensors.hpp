@@ -2,6 +2,7 @@
 // Readings that a test sets.
 #pragma once
 
+#include <spillway/health/health_check.hpp>
 #include <spillway/health/system_sensors.hpp>
 
 #include <functional>
@@ -10,6 +11,8 @@
 #include <vector>
 
 namespace spillway::testing {
+
+inline const health_check_context no_hurry{deadline::never(), {}};
 
 struct fake_sensors : system_sensors {
   [[nodiscard]] result<memory_reading> memory() const override { return memory_now; }

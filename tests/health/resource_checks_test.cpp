@@ -12,10 +12,6 @@
 using namespace spillway;
 using namespace spillway::testing;
 
-namespace {
-const health_check_context no_hurry{deadline::never(), {}};
-}
-
 TEST_CASE("disk_space_check.goes_from_ok_over_degraded_to_failed") {
   const auto sensors = std::make_shared<fake_sensors>();
   const auto check = disk_space_check({}, sensors);

@@ -18,7 +18,6 @@ using namespace std::chrono_literals;
 
 namespace {
 
-const health_check_context no_hurry{deadline::never(), {}};
 
 template <class Act>
 std::string refusal(Act act) {

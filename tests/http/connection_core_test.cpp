@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "http/connection_core.hpp"
+#include "support/requests.hpp"
 
 #include <spillway/testing/manual_clock.hpp>
 
@@ -13,6 +14,7 @@
 
 using namespace spillway;
 using namespace spillway::detail;
+using testing::get_root;
 using namespace std::chrono_literals;
 using step = connection_core::step;
 
@@ -24,7 +26,6 @@ constexpr core_limits limits{.head = {.target_bytes = 1000, .head_bytes = 4000, 
                              .pipelined = 4,
                              .request_timeout = 30s,
                              .retry_after = 1s};
-const std::string get_root{"GET / HTTP/1.1\r\nHost: a\r\n\r\n"};
 
 /// A core whose handler is the test itself: at `handle` it calls `answer`.
 struct fixture {

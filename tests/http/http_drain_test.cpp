@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "support/requests.hpp"
 #include "support/test_server.hpp"
 
 #include <boost/asio/awaitable.hpp>
@@ -26,8 +27,6 @@ using namespace std::chrono_literals;
 namespace asio = boost::asio;
 
 namespace {
-
-const std::string get_root{"GET / HTTP/1.1\r\nHost: a\r\n\r\n"};
 
 /// A handler that waits until it is let go, and notes if it is cancelled.
 struct gate {

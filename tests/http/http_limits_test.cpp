@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Every limit and the status that goes with it.
+#include "support/requests.hpp"
 #include "support/test_server.hpp"
 
 #include <doctest/doctest.h>
@@ -15,7 +16,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-http_router basics() {
+http_router limited_routes() {
   http_router router;
   router.get("/", [](const http_request&) { return http_response::text("root"); });
   router.post("/echo", [](const http_request& r) { return http_response::text(std::string{r.body()}); });
@@ -24,8 +25,6 @@ http_router basics() {
   router.post("/large", [](const http_request& r) { return http_response::text(std::to_string(r.body().size())); }, large);
   return router;
 }
-
-const std::string get_root{"GET / HTTP/1.1\r\nHost: a\r\n\r\n"};
 
 /// The server ends the connection after this answer, and says so.
 void check_refused(raw_client& client, int status, const std::string& request) {
@@ -44,7 +43,7 @@ void check_refused(raw_client& client, int status, const std::string& request) {
 TEST_CASE("http_limits.a_target_that_is_too_long_is_a_414") {
   http_server_config config;
   config.max_target_bytes = 100;
-  test_server server{basics(), config};
+  test_server server{limited_routes(), config};
   auto fits = server.connect();
   CHECK(fits.ask("GET /?" + std::string(98, 'q') + " HTTP/1.1\r\nHost: a\r\n\r\n")->status == 200);
   auto over = server.connect();
@@ -57,7 +56,7 @@ TEST_CASE("http_limits.a_head_that_is_too_large_is_a_431") {
   http_server_config config;
   config.max_head_bytes = 512;
   config.max_headers = 10;
-  test_server server{basics(), config};
+  test_server server{limited_routes(), config};
   const auto padded = [](std::size_t total) {
     std::string head{"GET / HTTP/1.1\r\nHost: a\r\nX: "};
     return head + std::string(total - head.size() - 4, 'x') + "\r\n\r\n";
@@ -78,7 +77,7 @@ TEST_CASE("http_limits.a_head_that_is_too_large_is_a_431") {
 TEST_CASE("http_limits.a_body_that_is_too_large_is_a_413") {
   http_server_config config;
   config.max_body_bytes = 1'000;
-  test_server server{basics(), config};
+  test_server server{limited_routes(), config};
   auto fits = server.connect();
   CHECK(fits.ask("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n" + std::string(1'000, 'b'))->status == 200);
   auto told = server.connect();
@@ -96,7 +95,7 @@ TEST_CASE("http_limits.a_body_that_is_too_large_is_a_413") {
 TEST_CASE("http_limits.a_refusal_reaches_a_client_that_is_still_sending") {
   http_server_config config;
   config.max_body_bytes = 1'000;
-  test_server server{basics(), config};
+  test_server server{limited_routes(), config};
   auto client = server.connect();
   client.send("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 500000\r\n\r\n");
   client.send(std::string(500'000, 'b'));
@@ -106,7 +105,7 @@ TEST_CASE("http_limits.a_refusal_reaches_a_client_that_is_still_sending") {
 TEST_CASE("http_limits.expectations_are_met_or_refused") {
   http_server_config config;
   config.max_body_bytes = 1'000;
-  test_server server{basics(), config};
+  test_server server{limited_routes(), config};
   auto client = server.connect();
   const auto ask = [](const std::string& path, const std::string& length, const std::string& expect) {
     return "POST " + path + " HTTP/1.1\r\nHost: a\r\nContent-Length: " + length + "\r\nExpect: " + expect + "\r\n\r\n";
@@ -132,7 +131,7 @@ TEST_CASE("http_limits.a_connection_too_many_is_a_503") {
   config.access = [&refused](const http_access_record& record) {
     if (record.outcome == http_outcome::rejected && record.reason == "connections" && record.status == 503) ++refused;
   };
-  test_server server{basics(), config};
+  test_server server{limited_routes(), config};
   auto first = server.connect();
   auto second = server.connect();
   CHECK(first.ask(get_root)->status == 200);
@@ -154,7 +153,7 @@ TEST_CASE("http_limits.a_connection_too_many_is_a_503") {
 TEST_CASE("http_limits.a_connection_ends_after_its_last_request") {
   http_server_config config;
   config.max_requests_per_connection = 3;
-  test_server server{basics(), config};
+  test_server server{limited_routes(), config};
   auto client = server.connect();
   client.send(get_root + get_root + get_root + get_root);
   CHECK(client.read()->header("Connection").empty());
@@ -167,7 +166,7 @@ TEST_CASE("http_limits.a_connection_ends_after_its_last_request") {
 TEST_CASE("http_limits.a_head_that_takes_too_long_is_a_408") {
   http_server_config config;
   config.head_timeout = 10s;
-  test_server server{basics(), config};
+  test_server server{limited_routes(), config};
   auto client = server.connect();
   client.send(get_root + "GET / HTTP/1.1\r\nHost:");  // the answer to the first proves that the second was begun
   CHECK(client.read()->status == 200);
@@ -185,7 +184,7 @@ TEST_CASE("http_limits.a_head_that_takes_too_long_is_a_408") {
 TEST_CASE("http_limits.a_body_that_takes_too_long_is_a_408") {
   http_server_config config;
   config.body_timeout = 10s;
-  test_server server{basics(), config};
+  test_server server{limited_routes(), config};
   auto client = server.connect();
   client.send(get_root + "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhell");
   CHECK(client.read()->status == 200);
@@ -200,7 +199,7 @@ TEST_CASE("http_limits.a_connection_that_is_silent_for_too_long_is_closed_withou
   http_server_config config;
   config.idle_timeout = 60s;
   config.head_timeout = 10s;
-  test_server server{basics(), config};
+  test_server server{limited_routes(), config};
   auto fresh = server.connect();
   auto used = server.connect();
   CHECK(used.ask(get_root)->status == 200);  // so the other, accepted before, is known too
@@ -236,7 +235,7 @@ TEST_CASE("http_limits.a_client_that_does_not_take_its_response_is_cut_off") {
 }
 
 TEST_CASE("http_limits.clients_that_leave_in_the_middle_leave_nothing_behind") {
-  test_server server{basics(), {}, 2};
+  test_server server{limited_routes(), {}, 2};
   const std::vector<std::string> halves{"", "GET / HT", "GET / HTTP/1.1\r\nHost: a\r\n",
                                         "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhell",
                                         "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhe", get_root, get_root + get_root};

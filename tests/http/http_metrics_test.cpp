@@ -83,7 +83,7 @@ class record_keeper {
   std::vector<kept_record> records_;
 };
 
-http_router basics() {
+http_router thing_routes() {
   http_router router;
   router.get("/things/{id}", [](const http_request& r) { return http_response::text("thing", r.parameter("id") == "0" ? 404 : 200); });
   router.post("/things", [](const http_request&) { return http_response{201}; });
@@ -93,7 +93,7 @@ http_router basics() {
 }  // namespace
 
 TEST_CASE("http_metrics.count_by_pattern_method_and_status") {
-  test_server server{basics()};
+  test_server server{thing_routes()};
   auto client = server.connect();
   const auto ask = [&client](const std::string& line) { CHECK(client.ask(line + " HTTP/1.1\r\nHost: a\r\n\r\n")); };
   for (int i = 0; i < 5; ++i) ask("GET /things/" + std::to_string(i));
@@ -167,7 +167,7 @@ TEST_CASE("http_metrics.a_route_with_many_statuses_shares_the_last_histogram") {
 TEST_CASE("http_metrics.rejections_are_counted_by_reason") {
   http_server_config config;
   config.max_body_bytes = 10;
-  test_server server{basics(), config};
+  test_server server{thing_routes(), config};
   const auto refuse = [&server](const std::string& bytes) { CHECK(server.connect().ask(bytes)); };
   refuse("nonsense\r\n\r\n");
   refuse("GET / HTTP/3.0\r\n\r\n");
@@ -187,7 +187,7 @@ TEST_CASE("http_access_record.says_what_happened") {
   record_keeper keeper;
   http_server_config config;
   config.access = keeper.sink();
-  test_server server{basics(), config};
+  test_server server{thing_routes(), config};
   auto client = server.connect();
   server.clock.advance(1h);
   const auto response =

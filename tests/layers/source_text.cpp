@@ -10,8 +10,6 @@
 namespace spillway::testing {
 namespace {
 
-bool is_word(char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_'; }
-
 void blank(std::string& text, std::size_t from, std::size_t to) {
   for (std::size_t i = from; i < std::min(to, text.size()); ++i) {
     if (text[i] != '\n') text[i] = ' ';
@@ -94,6 +92,8 @@ std::vector<std::string> lines_of(std::string_view text) {
   }
   return lines;
 }
+
+bool is_word(char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_'; }
 
 std::string_view trimmed(std::string_view text) {
   constexpr std::string_view space = " \t\r\n";

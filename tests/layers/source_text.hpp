@@ -34,6 +34,9 @@ std::string code_only(std::string_view source);
 /// Lines without their ends.
 std::vector<std::string> lines_of(std::string_view text);
 
+/// Part of a name.
+bool is_word(char c);
+
 std::string_view trimmed(std::string_view text);
 
 /// Number of the line that holds `offset`, from 1.

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "metrics/has_line.hpp"
+
 #include <spillway/metrics/instruments.hpp>
 #include <spillway/metrics/metrics_registry.hpp>
 
@@ -13,11 +15,10 @@
 #include <vector>
 
 using namespace spillway;
+using testing::has_line;
 using namespace std::chrono_literals;
 
 namespace {
-
-bool has_line(const std::string& text, const std::string& line) { return ("\n" + text).find("\n" + line + "\n") != std::string::npos; }
 
 std::size_t lines_with(const std::string& text, std::string_view start) {
   std::size_t count{0};

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "metrics/has_line.hpp"
+
 #include <spillway/metrics/metrics_registry.hpp>
 
 #include <spillway/core/version.hpp>
@@ -52,10 +54,9 @@ void write_metrics(const timer& object, std::string_view, spillway::metric_write
 }  // namespace shop
 
 using namespace spillway;
+using testing::has_line;
 
 namespace {
-
-bool has_line(const std::string& text, const std::string& line) { return ("\n" + text).find("\n" + line + "\n") != std::string::npos; }
 
 std::size_t count_of(const std::string& text, std::string_view part) {
   std::size_t count{0};

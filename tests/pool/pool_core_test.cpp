@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Decisions, by literal times.
 #include "pool/pool_core.hpp"
+#include "support/literal_time.hpp"
 
 #include <doctest/doctest.h>
 
@@ -13,10 +14,10 @@ using detail::opening_question;
 using detail::pool_core;
 using detail::pool_limits;
 using detail::wait_node;
+using testing::at;
 
 namespace {
 
-constexpr time_point at(std::chrono::nanoseconds since_start) { return time_point{since_start}; }
 constexpr auto never = time_point::max();
 
 /// A core, and what it last decided.

@@ -8,7 +8,7 @@ namespace analysis {
 
 namespace {
 
-constexpr std::string_view byte_order_mark = "\xEF\xBB\xBF";
+constexpr std::string_view utf8_mark = "\xEF\xBB\xBF";
 
 /// Bytes that mean more than text where they start a line, in one style or another.
 constexpr std::array<bool, 256> may_mark = [] {
@@ -61,13 +61,13 @@ cloc_counter::cloc_counter(language id) noexcept
 
 void cloc_counter::feed(std::string_view bytes) noexcept {
   while (at_file_start_ && !bytes.empty()) {
-    if (bytes.front() == byte_order_mark[mark_bytes_]) {
+    if (bytes.front() == utf8_mark[mark_bytes_]) {
       line_.empty = false;
       bytes.remove_prefix(1);
-      at_file_start_ = ++mark_bytes_ != byte_order_mark.size();
+      at_file_start_ = ++mark_bytes_ != utf8_mark.size();
     } else {
       at_file_start_ = false;
-      scan(byte_order_mark.substr(0, mark_bytes_));  // It was none.
+      scan(utf8_mark.substr(0, mark_bytes_));  // It was none.
     }
   }
   scan(bytes);
@@ -137,7 +137,7 @@ const byte_set* cloc_counter::stops() const noexcept {
 }
 
 void cloc_counter::finish() noexcept {
-  if (at_file_start_) scan(byte_order_mark.substr(0, mark_bytes_));
+  if (at_file_start_) scan(utf8_mark.substr(0, mark_bytes_));
   if (!line_.empty) end_line();
   if (place_ != place::block) return;
   const std::uint64_t code = counts_.comment - block_.comments_before - block_.comments_anyway;
