@@ -96,7 +96,7 @@ class scatter_state : public std::enable_shared_from_this<scatter_state<F>> {
       all_answered_.wait_until(lock, until.at(), all_answered);
     }
     ended_ = true;
-    if (const auto thrown = first_thrown()) std::rethrow_exception(thrown);
+    if (auto thrown = take_thrown()) std::rethrow_exception(std::move(thrown));
     return collected();
   }
 
@@ -125,7 +125,7 @@ class scatter_state : public std::enable_shared_from_this<scatter_state<F>> {
     timer_.stop();
     all_answered_.notify_all();
     if (!handler_) return;
-    auto call = [handler = std::move(*handler_), thrown = first_thrown(), all = collected()]() mutable {
+    auto call = [handler = std::move(*handler_), thrown = take_thrown(), all = collected()]() mutable {
       handler(std::move(thrown), std::move(all));
     };
     handler_.reset();
@@ -135,9 +135,10 @@ class scatter_state : public std::enable_shared_from_this<scatter_state<F>> {
     boost::asio::dispatch(work.get_executor(), std::move(call));
   }
 
-  [[nodiscard]] std::exception_ptr first_thrown() const {
-    for (const auto& thrown : thrown_) {
-      if (thrown) return thrown;
+  /// The first, which belongs to the caller alone from now on: threads of shards may end later than he is done with it.
+  [[nodiscard]] std::exception_ptr take_thrown() noexcept {
+    for (auto& thrown : thrown_) {
+      if (thrown) return std::exchange(thrown, {});
     }
     return {};
   }
