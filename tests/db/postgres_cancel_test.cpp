@@ -245,7 +245,7 @@ TEST_CASE("postgres_cancel.a_storm_of_cancellations_leaves_nothing_behind") {
       const auto one = std::make_shared<call>(callers);
       // Some are over before the cancellation comes, some are hit in the queue, some in the middle.
       const int sleep_us = static_cast<int>(random() % 2'000);
-      const auto cancel_after = std::chrono::microseconds{random() % 100'000};
+      const auto cancel_after = std::chrono::microseconds{random() % (random() % 2 == 0 ? 3'000 : 100'000)};
       const bool writes = random() % 4 == 0;
       auto handler = boost::asio::bind_cancellation_slot(
           one->signal.slot(), boost::asio::bind_executor(one->strand, [&, one, i](const std::exception_ptr&, result<int, db_error> outcome) {
@@ -277,8 +277,8 @@ TEST_CASE("postgres_cancel.a_storm_of_cancellations_leaves_nothing_behind") {
   const auto cancelled = ended[static_cast<std::size_t>(db_errc::cancelled)].load();
   CHECK(wrong == 0);
   CHECK(ended[0] + cancelled == calls);  // no stray error reached anybody
-  CHECK(cancelled > calls / 10);
-  CHECK(ended[0] > calls / 10);
+  CHECK(cancelled > calls / 20);
+  CHECK(ended[0] > calls / 20);
   CHECK(most <= 8);
   const auto stats = db.stats();
   MESSAGE("done " << ended[0].load() << ", cancelled " << cancelled << ", most sessions " << most.load() << ", sessions opened "

@@ -83,10 +83,15 @@ result<partition_report, db_error> partition_keeper::run_until(deadline until) {
   if (auto unfit = unfit_engine(); unfit.failed()) return unfit;
   partition_report report;
   decorrelated_backoff pause{{.base = milliseconds{20}, .cap = milliseconds{1'000}}};
+  std::optional<db_error> in_the_way;
+  const auto given_up = [](const db_error& error) {
+    return db_error{db_errc::busy, fmt::format("{}; the next run tries again", error.message()), error.native_code(), error.sql()};
+  };
   for (;;) {
     const auto done = one_step(until, report);
     if (done && *done == step_end::more) {
       pause.reset();
+      in_the_way.reset();
       continue;
     }
     if (done) {
@@ -94,11 +99,12 @@ result<partition_report, db_error> partition_keeper::run_until(deadline until) {
       return report;
     }
     const auto& error = done.error();
+    // The time ran out in the middle of a try: why it was not the first one says more.
+    if (in_the_way && until.passed(system_clock_source().now())) return given_up(*in_the_way);
     if (!may_pass(error)) return error;
+    in_the_way = error;
     const auto wait = pause.next(random_);
-    if (until.remaining(system_clock_source().now()) <= wait) {
-      return db_error{db_errc::busy, fmt::format("{}; the next run tries again", error.message()), error.native_code(), error.sql()};
-    }
+    if (until.remaining(system_clock_source().now()) <= wait) return given_up(error);
     std::this_thread::sleep_for(wait);
   }
 }
