@@ -24,6 +24,7 @@ async_session::async_session(database_state& state, session_kind kind, bool agai
       threads_work_{threads},
       handler_work_{operation_->executor(threads)} {
   control_.transaction = transaction_options{kind, options};
+  control_.transaction.wants_id = again;
   if (again) attempts_.emplace(state.retry(), state.retry_budget());
   // The handler's own executor is told by the exception itself.
   if (handler_work_.get_executor() == boost::asio::any_completion_executor{threads}) report_ = std::move(report);
@@ -49,7 +50,10 @@ void async_session::ask() {
   if (step.refusal.failed()) return end_without_session(step.refusal);
   // A cancellation that came before is seen here, one that comes later by the slot.
   const std::scoped_lock lock{waiting_mutex_};
-  if (control_.cancelled.load(std::memory_order_relaxed)) return end_without_session(db_errc::cancelled);
+  if (control_.cancelled.load(std::memory_order_relaxed)) {
+    if (step.pool != nullptr) (void)state_->source().refused(search_, pool_error{pool_errc::cancelled});
+    return end_without_session(db_errc::cancelled);
+  }
   if (step.pool == nullptr) {
     auto again = [call = shared_from_this()] { call->ask(); };
     state_->source().async_wait(step, threads_work_.get_executor(), boost::asio::bind_cancellation_slot(waiting_.slot(), std::move(again)));

@@ -20,6 +20,8 @@ void start_query(const std::shared_ptr<database_state>& state, sql_query query, 
   state->start_query(std::make_shared<query_operation>(std::move(query), std::move(handler)), options);
 }
 
+session_source& database_access::source(const database& db) noexcept { return db.state_->source(); }
+
 result<database, db_error> open_database(const database_config& config, std::shared_ptr<session_source> source) {
   auto state = std::make_shared<database_state>(config, std::move(source));
   if (const auto opened = state->open(); !opened) return opened.error();
@@ -55,7 +57,7 @@ database& database::operator=(database&& other) noexcept {
 database::~database() { close_last(std::move(state_)); }
 
 db_error database::run(detail::session_kind kind, detail::session_task& task, const session_options& options, bool may_wait) {
-  auto end = state_->run(kind, task, options, may_wait);
+  auto end = state_->run(kind, task, options, {.may_wait = may_wait});
   if (end.thrown) std::rethrow_exception(end.thrown);
   return std::move(end.failure);
 }

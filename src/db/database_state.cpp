@@ -96,15 +96,16 @@ bool database_state::must_not_block() const {
   return workers != nullptr && workers->get_executor().running_in_this_thread();
 }
 
-transaction_end database_state::run(session_kind kind, session_task& task, const session_options& options, bool may_wait, bool single) {
+transaction_end database_state::run(session_kind kind, session_task& task, const session_options& options, const manner& how) {
   if (must_not_block()) {
     count_error(db_errc::would_deadlock);
     return {db_errc::would_deadlock};
   }
   statement_control control{deadline_of(options)};
   control.transaction = transaction_options{kind, options};
-  control.transaction.single = single;
-  session_search search{kind, options, control.until, may_wait};
+  control.transaction.single = how.single;
+  control.transaction.wants_id = how.again;
+  session_search search{kind, options, control.until, how.may_wait};
   auto session = session_for(search);
   if (!session) {
     count_error(session.error().code());
@@ -116,13 +117,13 @@ transaction_end database_state::run(session_kind kind, session_task& task, const
   return std::move(call.end);
 }
 
-transaction_end database_state::run_again(session_kind kind, session_task& task, const session_options& options) {
+transaction_end database_state::run_again(session_kind kind, session_task& task, const session_options& options, bool single) {
   auto fixed = options;
   fixed.timeout = std::chrono::nanoseconds::max();
   fixed.until = deadline_of(options);  // of all runs together
   tx_attempts attempts{config_.retry, retry_budget_};
   for (;;) {
-    auto end = run(kind, task, fixed, true);
+    auto end = run(kind, task, fixed, {.single = single, .again = true});
     const auto pause = end.thrown ? std::nullopt : attempts.after(end.why(), system_clock_source().now(), fixed.until, pause_generator());
     if (!pause) return end;
     std::this_thread::sleep_for(*pause);
@@ -132,12 +133,12 @@ transaction_end database_state::run_again(session_kind kind, session_task& task,
 result<row_set, db_error> database_state::query(const sql_query& query, const session_options& options) {
   const auto ask = [&](read_session& session) { return session.query(query.sql(), sql_parameters{query.values()}); };
   function_task<read_session, decltype(ask)&> task{ask};
-  auto end = run(session_kind::read, task, options, true, true);
+  auto end = run_again(session_kind::read, task, options, true);
   return std::move(task).outcome(std::move(end.failure));
 }
 
 void database_state::start_query(std::shared_ptr<query_operation> operation, const session_options& options) {
-  if (!source_->async_query(operation, options, deadline_of(options))) start(session_kind::read, false, std::move(operation), options);
+  if (!source_->async_query(operation, options, deadline_of(options))) start(session_kind::read, true, std::move(operation), options);
 }
 
 result<session_lease, db_error> database_state::session_for(session_search& search) {
@@ -177,24 +178,29 @@ bool database_state::run_on(const session_search& search, session_lease session,
     // Who must not wait for a session must not wait for the functions of others either.
     ended = group_.run(std::move(session), context, task, call, search.options.alone || !search.may_wait);
   } else {
+    bool ran{true};
     try {
-      transact(search.kind, context, task, call);
+      ran = transact(search.kind, context, task, call);
     } catch (const std::bad_alloc&) {
       // Ours or the driver's; what the task threw was caught further in. The session must be given back, and clean.
       call.end = {db_errc::out_of_memory, {}, {}};
+      call.well = false;
       context.connection().rollback();
     }
+    const bool unsure = call.end.failure == db_errc::commit_unknown;
     source_->ended(search, std::move(session), call.end);
+    if (unsure) call.well = !call.end.failure.failed();
+    if (ran) (call.well ? side(search.kind).ended.committed : side(search.kind).ended.rolled_back).add();
   }
   if (context.slow_count() > 0) log_slow(search, context);
   return ended;
 }
 
-void database_state::transact(session_kind kind, session_context& context, session_task& task, session_call& call) {
+bool database_state::transact(session_kind kind, session_context& context, session_task& task, session_call& call) {
   auto& connection = context.connection();
   if (const auto begun = connection.begin(context.control()); !begun) {
     call.end.failure = begun.error();
-    return;
+    return false;
   }
   run_function(context, task, kind, call);
   if (call.well) {
@@ -203,12 +209,8 @@ void database_state::transact(session_kind kind, session_context& context, sessi
       call.well = false;
     }
   }
-  if (call.well) {
-    side(kind).ended.committed.add();
-  } else {
-    connection.rollback();
-    side(kind).ended.rolled_back.add();
-  }
+  if (!call.well) connection.rollback();
+  return true;
 }
 
 void database_state::count_error(error_code code) noexcept {
@@ -292,7 +294,7 @@ void database_state::start(session_kind kind, bool again, std::shared_ptr<sessio
 result<void, db_error> database_state::ping(const session_options& options) {
   const auto probe = [&](read_session& session) { return session.query(source_->probe_sql()); };
   function_task<read_session, decltype(probe)&> task{probe};
-  auto end = run(session_kind::read, task, options, true);
+  auto end = run(session_kind::read, task, options, {});
   const auto answered = std::move(task).outcome(std::move(end.failure));
   if (!answered) return answered.error();
   return {};

@@ -33,9 +33,15 @@ class database_state {
 
   result<void, db_error> open();
 
-  transaction_end run(session_kind kind, session_task& task, const session_options& options, bool may_wait, bool single = false);
+  /// How a function is run.
+  struct manner {
+    bool may_wait{true};
+    bool single{false};  ///< It runs one statement and nothing else.
+    bool again{false};   ///< It may run more than once, so the end of a write should be known.
+  };
+  transaction_end run(session_kind kind, session_task& task, const session_options& options, const manner& how);
   /// The same, as often as tx_retry_config allows and the end of it asks for.
-  transaction_end run_again(session_kind kind, session_task& task, const session_options& options);
+  transaction_end run_again(session_kind kind, session_task& task, const session_options& options, bool single = false);
   void start(session_kind kind, bool again, std::shared_ptr<session_operation> operation, const session_options& options);
   result<row_set, db_error> query(const sql_query& query, const session_options& options);
   void start_query(std::shared_ptr<query_operation> operation, const session_options& options);
@@ -61,7 +67,8 @@ class database_state {
 
   /// A session for the blocking faces.
   result<session_lease, db_error> session_for(session_search& search);
-  void transact(session_kind kind, session_context& context, session_task& task, session_call& call);
+  /// Whether the function has run.
+  bool transact(session_kind kind, session_context& context, session_task& task, session_call& call);
   void log_slow(const session_search& search, const session_context& context);
   /// Logs what a handler threw. May be kept longer than this.
   [[nodiscard]] std::function<void(std::exception_ptr)> exception_report() const;

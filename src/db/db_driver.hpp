@@ -23,6 +23,7 @@
 namespace spillway::detail {
 
 class query_operation;
+struct transaction_end;
 
 /// What a transaction should be like, where the engine offers it.
 struct transaction_options {
@@ -147,6 +148,8 @@ class SPILLWAY_EXPORT db_driver {
   virtual result<std::unique_ptr<db_connection>, db_error> open(session_kind kind, deadline until) = 0;
   /// Makes a connection whose statement was given up fit for use, or not `usable`, elsewhere and within a bounded time; then calls `done`.
   virtual void clean(db_connection& connection, boost::asio::any_completion_handler<void()> done);
+  /// A commit got no answer: finds out what became of it, if that can be known within the deadline and a little more. `connection` is of no more use.
+  virtual void resolve(db_connection&, transaction_end&, deadline) noexcept {}
   /// Takes one statement that reads, to be answered without a session and a thread; false: this engine does not.
   virtual bool async_query(const std::shared_ptr<query_operation>&, deadline) { return false; }
   /// Takes none of those from now on.

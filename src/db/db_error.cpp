@@ -74,6 +74,8 @@ constexpr code_row code_rows[]{
     {db_errc::invalid_token, "invalid_token", "not a consistency token", errc::invalid},
     {db_errc::foreign_token, "foreign_token", "a consistency token of another database system", errc::invalid},
     {db_errc::partition_conflict, "partition_conflict", "something is in the way of a partition", errc::conflict},
+    {db_errc::foreign_node, "foreign_node", "a server belongs to another database system", errc::conflict},
+    {db_errc::no_fresh_node, "no_fresh_node", "no server that may take the read is fresh enough", errc::unavailable},
     {db_errc::aborted, "aborted", "another transaction was in the way", errc::unavailable},
 };
 static_assert(std::size(code_rows) == db_errc_count);

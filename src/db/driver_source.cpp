@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "session_source.hpp"
 
+#include "session_call.hpp"
+
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_future.hpp>
 
@@ -42,7 +44,10 @@ class driver_source final : public session_source {
   session_step next(session_search& search) override { return {&*of(search.kind), {}, 0, {}}; }
   bool refused(session_search&, const pool_error&) override { return false; }
   bool accept(session_search&, session_lease&) override { return true; }
-  void ended(const session_search&, session_lease session, const transaction_end&) noexcept override { give_back(*driver_, std::move(session)); }
+  void ended(const session_search& search, session_lease session, transaction_end& end) noexcept override {
+    if (end.failure == db_errc::commit_unknown) driver_->resolve(**session, end, search.until);
+    give_back(*driver_, std::move(session));
+  }
 
   // No step says to wait.
   void wait(const session_step&) override {}

@@ -8,6 +8,7 @@
 
 #include <boost/asio/any_completion_handler.hpp>
 
+#include <functional>
 #include <utility>
 
 namespace spillway::detail {
@@ -18,7 +19,10 @@ class query_operation final : public session_operation, private session_task {
   query_operation(sql_query query, query_handler handler) : query_{std::move(query)}, handler_{std::move(handler)} {}
 
   [[nodiscard]] const sql_query& query() const noexcept { return query_; }
+  /// To be told how it ended, before the handler is. Empty: nobody.
+  void when_done(std::function<void(const result<row_set, db_error>&)> told) { told_ = std::move(told); }
   void complete_with(result<row_set, db_error> rows) {
+    if (told_) std::exchange(told_, nullptr)(rows);
     auto handler = std::move(handler_);
     std::move(handler)(std::move(rows));
   }
@@ -44,6 +48,7 @@ class query_operation final : public session_operation, private session_task {
 
   sql_query query_;
   query_handler handler_;
+  std::function<void(const result<row_set, db_error>&)> told_;
   result<row_set, db_error> rows_{db_errc::engine_error};
 };
 

@@ -29,15 +29,19 @@ struct session_search {
   // For the source alone.
   std::size_t node{0};             ///< Where the last step led.
   std::uint64_t epoch{0};          ///< Of the cluster, at that step.
+  std::uint8_t use{0};             ///< What the node was given for.
   std::uint64_t tried{0};          ///< A bit for each node that is out of the question.
-  bool check_first{false};         ///< The session must prove that it is fresh enough.
+  bool check_first{false};         ///< The session must prove that it has come to `need`,
+  time_point proof_asked{};        ///< unless it was opened before this.
+  std::uint64_t need{0};
   time_point granted{};
+  db_error last_refusal{};         ///< Of a pool.
   time_point asked{system_clock_source().now()};  ///< Not the source's business: of the call.
 
   /// For another run of the same call.
   void start_over() noexcept {
     tried = 0;
-    check_first = false;
+    last_refusal = {};
     asked = system_clock_source().now();
   }
 };
@@ -45,9 +49,9 @@ struct session_search {
 /// What to do next on that way: ask a pool, wait for a change, or give up.
 struct session_step {
   session_pool* pool{nullptr};
-  std::optional<time_point> wait_until;  ///< Or until the source changes from what it was at `version`.
+  std::optional<time_point> wait_until{};  ///< Or until the source changes from what it was at `version`.
   std::uint64_t version{0};
-  db_error refusal;
+  db_error refusal{};
 };
 
 /// Where the sessions of a database come from: one engine, or the nodes of a cluster. A call asks `next`, and then the pool named; what the pool
@@ -69,12 +73,12 @@ class SPILLWAY_EXPORT session_source {
 
   /// Never blocks.
   virtual session_step next(session_search& search) = 0;
-  /// The pool refused. True: `next` may know another way; false: the refusal stands.
+  /// The pool refused, or was not asked after all. True: `next` may know another way; false: the refusal stands.
   virtual bool refused(session_search& search, const pool_error& why) = 0;
   /// Whether the session will do. May block for a little, within the call's deadline.
   virtual bool accept(session_search& search, session_lease& session) = 0;
-  /// The transaction has ended: the session goes back, or to be cleaned first.
-  virtual void ended(const session_search& search, session_lease session, const transaction_end& end) noexcept = 0;
+  /// The transaction has ended: the session goes back, or to be cleaned first. If nobody knows how it ended, this may find out.
+  virtual void ended(const session_search& search, session_lease session, transaction_end& end) noexcept = 0;
 
   /// For a step that says to wait.
   virtual void wait(const session_step& step) = 0;
@@ -90,6 +94,11 @@ class SPILLWAY_EXPORT session_source {
 
   [[nodiscard]] virtual pool_stats stats_of(session_kind kind) const = 0;
   [[nodiscard]] virtual statement_cache_stats cache_stats() const noexcept = 0;
+};
+
+/// The way from a `database` to its source, for what only one engine has.
+struct database_access {
+  [[nodiscard]] SPILLWAY_EXPORT static session_source& source(const database& db) noexcept;
 };
 
 /// Gives a session back, by way of the driver's cleaning if it needs that.

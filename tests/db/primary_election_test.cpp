@@ -8,7 +8,6 @@ using namespace spillway;
 using namespace std::chrono_literals;
 using detail::cluster_identity;
 using detail::measured;
-using detail::node_role;
 using detail::no_node;
 using detail::primary_election;
 using standing = primary_election::standing;
@@ -34,9 +33,9 @@ TEST_CASE("primary_election.who_claims_alone_is_the_primary") {
   CHECK(election.epoch() == 1);
   election.claims(0, 1, when(100ms));
   CHECK(election.epoch() == 1);  // nothing new
-  CHECK(election.role_of(0) == node_role::primary);
-  CHECK(election.role_of(1) == node_role::replica);
-  CHECK(election.role_of(2) == node_role::unknown);
+  CHECK(election.role_of(0) == db_node_role::primary);
+  CHECK(election.role_of(1) == db_node_role::replica);
+  CHECK(election.role_of(2) == db_node_role::unknown);
 }
 
 TEST_CASE("primary_election.the_newer_timeline_wins_and_fences_the_other") {

@@ -10,15 +10,14 @@
 
 using namespace spillway;
 using namespace std::chrono_literals;
-using detail::route_config;
-using detail::route_node_config;
+using detail::routing_node;
 using detail::validate;
 
 TEST_CASE("route_config.the_defaults_are_valid") { CHECK(validate({}, {{"a"}}).has_value()); }
 
 TEST_CASE("route_config.a_problem_names_field_value_and_range") {
   struct row {
-    std::function<void(route_config&)> change;
+    std::function<void(routing_config&)> change;
     std::string problem;
   };
   const std::vector<row> rows{
@@ -47,7 +46,7 @@ TEST_CASE("route_config.a_problem_names_field_value_and_range") {
       {[](auto& c) { c.claim_lapse = 999ms; }, "claim_lapse is 999 ms; it must be in [1000 ms, 86400000 ms]"},
   };
   for (const auto& [change, problem] : rows) {
-    route_config config;
+    routing_config config;
     change(config);
     const auto valid = validate(config, {{"a"}});
     REQUIRE_FALSE(valid.has_value());
@@ -56,9 +55,9 @@ TEST_CASE("route_config.a_problem_names_field_value_and_range") {
 }
 
 TEST_CASE("route_config.a_problem_names_the_node") {
-  const auto problem = [](const std::vector<route_node_config>& nodes) { return validate({}, nodes).error(); };
+  const auto problem = [](const std::vector<routing_node>& nodes) { return validate({}, nodes).error(); };
   CHECK(problem({}) == "nodes is 0; it must be in [1, 64]");
-  CHECK(problem(std::vector<route_node_config>(65, {"a"})) == "nodes is 65; it must be in [1, 64]");
+  CHECK(problem(std::vector<routing_node>(65, {"a"})) == "nodes is 65; it must be in [1, 64]");
   CHECK(problem({{"a"}, {""}}) == "nodes[1].name length is 0; it must be in [1, 64]");
   CHECK(problem({{"a"}, {"b", 0.0}}) == "nodes[1].weight is 0; it must be in [0.01, 100]");
   CHECK(problem({{"a"}, {"b"}, {"a"}}) == "nodes[2].name is 'a', as that of another node; each must have its own");

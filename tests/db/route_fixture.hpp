@@ -3,6 +3,7 @@
 #pragma once
 
 #include "db/backends/postgres/route_core.hpp"
+#include "db/route_times.hpp"
 
 #include <doctest/doctest.h>
 
@@ -19,27 +20,23 @@ namespace spillway::testing {
 using namespace std::chrono_literals;
 using namespace spillway::detail;
 
-constexpr time_point at(std::chrono::nanoseconds since_start) { return time_point{since_start}; }
-/// Asked then, and answered a millisecond later unless said otherwise.
-constexpr measured when(std::chrono::nanoseconds asked, std::chrono::nanoseconds took = 1ms) { return {at(asked), at(asked + took)}; }
-
 /// Node 0 is the one listed first; the others are b, c, and so on.
 struct router {
   static constexpr std::uint64_t system{42};
 
-  explicit router(std::size_t count, const route_config& config = {}) : core{config, names(count), at(0ms)} {}
+  explicit router(std::size_t count, const routing_config& config = {}) : core{config, names(count), at(0ms)} {}
 
-  static std::vector<route_node_config> names(std::size_t count) {
-    std::vector<route_node_config> nodes;
+  static std::vector<routing_node> names(std::size_t count) {
+    std::vector<routing_node> nodes;
     for (std::size_t i = 0; i < count; ++i) nodes.push_back({std::string(1, static_cast<char>('a' + i))});
     return nodes;
   }
 
   void primary(node_index node, std::chrono::milliseconds asked, std::uint64_t position = 1'000, std::uint32_t timeline = 1) {
-    core.probe_answered(node, when(asked), {node_role::primary, system, {timeline, position}});
+    core.probe_answered(node, when(asked), {db_node_role::primary, system, {timeline, position}});
   }
   void replica(node_index node, std::chrono::milliseconds asked, std::uint64_t position = 1'000, std::uint32_t timeline = 1) {
-    core.probe_answered(node, when(asked), {node_role::replica, system, {timeline, position}});
+    core.probe_answered(node, when(asked), {db_node_role::replica, system, {timeline, position}});
   }
   void fails(node_index node, std::chrono::milliseconds now, probe_failure why = probe_failure::refused) { core.probe_failed(node, at(now), why, 0); }
   /// a is the primary, the others replicas, all at one place.

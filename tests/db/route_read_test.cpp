@@ -20,7 +20,7 @@ void is_fallback(const read_answer& answer, node_index node = 0) {
   CHECK(answer.ticket.use == route_use::fallback_read);
   CHECK(answer.ticket.node == node);
 }
-void is_refusal(const read_answer& answer, route_refusal why) {
+void is_refusal(const read_answer& answer, db_route_refusal why) {
   CHECK(answer.action == route_action::refuse);
   CHECK(answer.why == why);
 }
@@ -163,7 +163,7 @@ TEST_CASE("route_read.a_token_of_another_system_is_refused_for_good") {
   router r{2};
   r.all_well();
   const auto answer = r.read(1ms, patient(with(consistency_token{7, 1, 1}), 1s));
-  is_refusal(answer, route_refusal::foreign_token);
+  is_refusal(answer, db_route_refusal::foreign_token);
   CHECK(answer.at == time_point::max());
   CHECK(contains(r.explain(1ms, with(consistency_token{7, 1, 1})), "the consistency token is of another database system"));
 }
@@ -175,7 +175,7 @@ TEST_CASE("route_read.a_token_of_a_timeline_nobody_is_on_waits_and_is_refused") 
   CHECK(wait.action == route_action::wait);
   CHECK(wait.at <= at(30ms));
   const auto answer = r.read(30ms, patient(with(token(10, 2)), 30ms));
-  is_refusal(answer, route_refusal::unknown_timeline);
+  is_refusal(answer, db_route_refusal::unknown_timeline);
   CHECK(answer.at > at(30ms));
   CHECK(answer.at < at(1s));
 }
@@ -215,7 +215,7 @@ TEST_CASE("route_read.during_a_failover_replicas_go_on_proving") {
   r.core.role_reported(0, when(30ms), true);
   CHECK_FALSE(r.core.primary());
   is_replica(r.read(40ms, without(with(token(1'000)), {2})), 1, freshness::proven);
-  is_refusal(r.read(40ms, without(with(token(1'000)), {1, 2})), route_refusal::no_primary);
+  is_refusal(r.read(40ms, without(with(token(1'000)), {1, 2})), db_route_refusal::no_primary);
 }
 
 TEST_CASE("route_read.primary_only_tokens_and_wishes_go_to_the_primary") {
@@ -237,7 +237,7 @@ TEST_CASE("route_read.the_only_node_serves_its_reads_without_a_cap") {
 }
 
 TEST_CASE("route_read.what_falls_to_the_primary_is_capped") {
-  route_config config;
+  routing_config config;
   config.primary_read_sessions = 8;
   config.fallback_ratio = 0.25;
   router r{2, config};
@@ -247,35 +247,35 @@ TEST_CASE("route_read.what_falls_to_the_primary_is_capped") {
   is_fallback(first);
   is_fallback(r.read(20ms));
   const auto full = r.read(20ms);
-  is_refusal(full, route_refusal::load_cap);
+  is_refusal(full, db_route_refusal::load_cap);
   CHECK(full.at > at(20ms));
   CHECK(r.read(20ms, patient({}, 100ms)).action == route_action::wait);
   read_question wish;
   wish.prefer = read_preference::primary;
   CHECK(r.read(20ms, wish).ticket.use == route_use::primary_read);  // not what the cap is for
-  is_refusal(r.read(20ms), route_refusal::load_cap);
+  is_refusal(r.read(20ms), db_route_refusal::load_cap);
   const auto revision = r.core.revision();
   r.end(first.ticket, 30ms);
   CHECK(r.core.revision() != revision);  // who waits is to ask again
   is_fallback(r.read(30ms));
   CHECK(r.core.stats(at(30ms)).fallbacks == 3);
   CHECK(r.core.stats(at(30ms)).fallbacks_in_flight == 2);
-  CHECK(r.core.stats(at(30ms)).refusals[static_cast<std::size_t>(route_refusal::load_cap)] == 2);
+  CHECK(r.core.stats(at(30ms)).refusals[static_cast<std::size_t>(db_route_refusal::load_cap)] == 2);
 }
 
 TEST_CASE("route_read.a_ratio_of_zero_forbids_the_fallback_and_a_small_one_allows_one") {
-  route_config config;
+  routing_config config;
   config.fallback_ratio = 0.0;
   router none{2, config};
   none.primary(0, 0ms);
   none.fails(1, 0ms);
-  is_refusal(none.read(1ms), route_refusal::load_cap);
+  is_refusal(none.read(1ms), db_route_refusal::load_cap);
   config.fallback_ratio = 0.01;
   router one{2, config};
   one.primary(0, 0ms);
   one.fails(1, 0ms);
   is_fallback(one.read(1ms));
-  is_refusal(one.read(1ms), route_refusal::load_cap);
+  is_refusal(one.read(1ms), db_route_refusal::load_cap);
 }
 
 TEST_CASE("route_read.tried_nodes_are_not_given_again") {
@@ -283,7 +283,7 @@ TEST_CASE("route_read.tried_nodes_are_not_given_again") {
   r.all_well();
   is_replica(r.read(1ms, without({}, {1})), 2, freshness::not_asked);
   is_fallback(r.read(1ms, without({}, {1, 2})));
-  is_refusal(r.read(1ms, without({}, {0, 1, 2})), route_refusal::primary_tried);
+  is_refusal(r.read(1ms, without({}, {0, 1, 2})), db_route_refusal::primary_tried);
 }
 
 TEST_CASE("route_read.a_silent_replica_is_the_last_resort_and_a_dead_one_none") {
@@ -294,7 +294,7 @@ TEST_CASE("route_read.a_silent_replica_is_the_last_resort_and_a_dead_one_none") 
   is_replica(r.read(20ms, without({}, {0})), 1, freshness::not_asked);
   is_replica(r.read(20ms, without(with(token(1'000)), {0})), 1, freshness::check);
   r.fails(1, 30ms, probe_failure::timed_out);
-  is_refusal(r.read(40ms, without({}, {0})), route_refusal::primary_tried);
+  is_refusal(r.read(40ms, without({}, {0})), db_route_refusal::primary_tried);
   CHECK(contains(r.explain(40ms), "b: down, silent for 2 probes"));
   r.replica(1, 50ms);
   is_replica(r.read(60ms), 1, freshness::not_asked);
@@ -351,13 +351,13 @@ TEST_CASE("route_read.never_more_are_ejected_than_the_share") {
     }
   }
   const auto stats = r.core.stats(at(2ms));
-  CHECK(stats.nodes[1].state == node_verdict::ejected);
-  CHECK(stats.nodes[2].state == node_verdict::usable);
+  CHECK(stats.nodes[1].state == db_node_state::ejected);
+  CHECK(stats.nodes[2].state == db_node_state::usable);
   // And a lone replica never is.
   router alone{2};
   alone.all_well();
   for (int i = 0; i < 20; ++i) alone.end(alone.read(1ms).ticket, 1ms, query_end::timed_out);
-  CHECK(alone.core.stats(at(2ms)).nodes[1].state == node_verdict::usable);
+  CHECK(alone.core.stats(at(2ms)).nodes[1].state == db_node_state::usable);
 }
 
 TEST_CASE("route_read.a_replica_far_slower_than_the_others_is_ejected") {
@@ -370,8 +370,8 @@ TEST_CASE("route_read.a_replica_far_slower_than_the_others_is_ejected") {
   }
   std::vector<node_index> probe;
   r.core.tick(at(2ms), 0, probe);
-  CHECK(r.core.stats(at(2ms)).nodes[1].state == node_verdict::ejected);
-  CHECK(r.core.stats(at(2ms)).nodes[2].state == node_verdict::usable);
+  CHECK(r.core.stats(at(2ms)).nodes[1].state == db_node_state::ejected);
+  CHECK(r.core.stats(at(2ms)).nodes[2].state == db_node_state::usable);
 }
 
 TEST_CASE("route_read.power_of_two_prefers_the_proven_but_not_at_any_price") {
@@ -393,21 +393,21 @@ TEST_CASE("route_read.before_anybody_has_answered_a_read_waits") {
   router r{2};
   const auto wait = r.read(0ms, patient({}, 1s));
   CHECK(wait.action == route_action::wait);
-  CHECK(wait.why == route_refusal::starting);
-  is_refusal(r.read(0ms), route_refusal::starting);
+  CHECK(wait.why == db_route_refusal::starting);
+  is_refusal(r.read(0ms), db_route_refusal::starting);
   r.replica(1, 1ms);
-  is_refusal(r.read(2ms), route_refusal::starting);  // of which system? The first node may still say
+  is_refusal(r.read(2ms), db_route_refusal::starting);  // of which system? The first node may still say
   r.fails(0, 3ms);
   is_replica(r.read(4ms), 1, freshness::not_asked);
   // No primary was ever seen; the replicas' own timeline is the measure.
   is_replica(r.read(4ms, with(token(1'000))), 1, freshness::proven);
-  is_refusal(r.read(4ms, as_of(0ms)), route_refusal::no_primary);
+  is_refusal(r.read(4ms, as_of(0ms)), db_route_refusal::no_primary);
 }
 
 TEST_CASE("route_read.a_replica_of_another_cluster_is_never_used") {
   router r{3};
   r.primary(0, 0ms);
-  r.core.probe_answered(1, when(0ms), {node_role::replica, 7, {9, 99'999}});
+  r.core.probe_answered(1, when(0ms), {db_node_role::replica, 7, {9, 99'999}});
   r.replica(2, 0ms);
   (void)r.core.take_changes();
   for (std::uint64_t random = 0; random < 20; ++random) CHECK(r.read(1ms, {}, random * 0x1'0000'0001U).ticket.node == 2);
@@ -422,9 +422,9 @@ TEST_CASE("route_read.nodes_that_disagree_about_the_system_serve_nothing") {
   router r{3};
   r.fails(0, 0ms);
   r.replica(1, 0ms);
-  r.core.probe_answered(2, when(0ms), {node_role::replica, 7, {1, 10}});
-  is_refusal(r.read(1ms), route_refusal::clusters_disagree);
-  CHECK(r.write(1ms).why == route_refusal::clusters_disagree);
+  r.core.probe_answered(2, when(0ms), {db_node_role::replica, 7, {1, 10}});
+  is_refusal(r.read(1ms), db_route_refusal::clusters_disagree);
+  CHECK(r.write(1ms).why == db_route_refusal::clusters_disagree);
   CHECK(r.write(1ms).action == route_action::refuse);
   r.primary(0, 2ms);
   is_replica(r.read(3ms), 1, freshness::not_asked);
@@ -435,5 +435,5 @@ TEST_CASE("route_read.two_primaries_leave_plain_reads_alone") {
   r.all_well();
   r.primary(1, 10ms, 1'000, 1);
   is_replica(r.read(20ms), 2, freshness::not_asked);
-  is_refusal(r.read(20ms, with(token(10))), route_refusal::two_primaries);
+  is_refusal(r.read(20ms, with(token(10))), db_route_refusal::two_primaries);
 }

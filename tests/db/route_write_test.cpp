@@ -14,11 +14,11 @@ void is_write(const write_answer& answer, node_index node) {
   CHECK(answer.ticket.node == node);
   CHECK(answer.ticket.use == route_use::write);
 }
-void is_held(const write_answer& answer, route_refusal why) {
+void is_held(const write_answer& answer, db_route_refusal why) {
   CHECK(answer.action == route_action::wait);
   CHECK(answer.why == why);
 }
-void is_refusal(const write_answer& answer, route_refusal why) {
+void is_refusal(const write_answer& answer, db_route_refusal why) {
   CHECK(answer.action == route_action::refuse);
   CHECK(answer.why == why);
 }
@@ -41,27 +41,27 @@ TEST_CASE("route_write.goes_to_the_primary_with_its_epoch") {
 }
 
 TEST_CASE("route_write.is_held_for_a_while_and_by_so_many_at_most") {
-  route_config config;
+  routing_config config;
   config.buffer_for = 5s;
   config.max_buffered = 3;
   router r{2, config};
-  is_held(r.write(0ms), route_refusal::starting);
+  is_held(r.write(0ms), db_route_refusal::starting);
   r.all_well();
   r.fails(0, 1'000ms);
   const auto held = r.write(1'001ms, 2);
-  is_held(held, route_refusal::primary_down);
+  is_held(held, db_route_refusal::primary_down);
   CHECK(held.at > at(1'001ms));
   CHECK(held.at <= at(1'100ms));
-  is_refusal(r.write(1'001ms, 3), route_refusal::buffer_full);
-  is_held(r.write(5'999ms), route_refusal::primary_down);
+  is_refusal(r.write(1'001ms, 3), db_route_refusal::buffer_full);
+  is_held(r.write(5'999ms), db_route_refusal::primary_down);
   CHECK(r.write(5'999ms).at == at(6s));
   const auto late = r.write(6'000ms);
-  is_refusal(late, route_refusal::primary_down);
+  is_refusal(late, db_route_refusal::primary_down);
   CHECK(late.at > at(6s));
   r.primary(0, 7s);
   is_write(r.write(7'001ms), 0);
   r.fails(0, 20s);  // the time begins anew
-  is_held(r.write(24'999ms), route_refusal::primary_down);
+  is_held(r.write(24'999ms), db_route_refusal::primary_down);
 }
 
 TEST_CASE("route_write.a_killed_primary_is_not_written_to_and_its_successor_is") {
@@ -72,7 +72,7 @@ TEST_CASE("route_write.a_killed_primary_is_not_written_to_and_its_successor_is")
   CHECK(due(r, 10ms) == std::vector<node_index>{0});  // at once
   r.fails(0, 11ms);
   CHECK(due(r, 11ms) == std::vector<node_index>{1, 2});  // who takes over?
-  is_held(r.write(12ms), route_refusal::primary_down);
+  is_held(r.write(12ms), db_route_refusal::primary_down);
   CHECK(r.core.holds(before.ticket));  // nobody else is the primary yet
   r.primary(1, 100ms, 1'000, 2);
   is_write(r.write(102ms), 1);
@@ -84,9 +84,9 @@ TEST_CASE("route_write.a_killed_primary_is_not_written_to_and_its_successor_is")
   CHECK(contains(r.explain(202ms), "a: says that it is the primary, but is not (on timeline 1; the newest is 2)"));
   // Even if the new one is gone again.
   r.fails(1, 300ms);
-  is_held(r.write(301ms), route_refusal::primary_down);
+  is_held(r.write(301ms), db_route_refusal::primary_down);
   r.core.role_reported(1, when(310ms), true);
-  is_held(r.write(320ms), route_refusal::no_primary);
+  is_held(r.write(320ms), db_route_refusal::no_primary);
 }
 
 TEST_CASE("route_write.a_single_late_probe_does_not_stop_writes_but_a_second_does") {
@@ -95,7 +95,7 @@ TEST_CASE("route_write.a_single_late_probe_does_not_stop_writes_but_a_second_doe
   r.fails(0, 200ms, probe_failure::timed_out);
   is_write(r.write(201ms), 0);
   r.fails(0, 500ms, probe_failure::timed_out);
-  is_held(r.write(501ms), route_refusal::primary_down);
+  is_held(r.write(501ms), db_route_refusal::primary_down);
   r.primary(0, 600ms);
   is_write(r.write(602ms), 0);
   CHECK(r.core.epoch() == 1);  // the same as before, and so are its sessions
@@ -109,11 +109,11 @@ TEST_CASE("route_write.a_report_of_standby_ends_the_epoch_at_once") {
   CHECK(r.core.holds(ticket));
   r.core.role_reported(0, when(20ms), true);
   CHECK_FALSE(r.core.holds(ticket));
-  is_held(r.write(22ms), route_refusal::no_primary);
+  is_held(r.write(22ms), db_route_refusal::no_primary);
   CHECK(due(r, 22ms) == std::vector<node_index>{0, 1});
   // An answer that was under way is no proof of the contrary.
   r.primary(0, 15ms);
-  is_held(r.write(23ms), route_refusal::no_primary);
+  is_held(r.write(23ms), db_route_refusal::no_primary);
   r.primary(0, 24ms);
   is_write(r.write(26ms), 0);
   CHECK(r.core.epoch() == 3);
@@ -142,7 +142,7 @@ TEST_CASE("route_write.a_planned_switchover") {
   r.all_well();
   const auto old = r.write(1ms).ticket;
   r.fails(0, 100ms, probe_failure::refused);  // shutting down
-  is_held(r.write(101ms), route_refusal::primary_down);
+  is_held(r.write(101ms), db_route_refusal::primary_down);
   r.core.role_reported(1, when(150ms), false);  // a session notices that b is no standby any more
   const auto probed = due(r, 151ms);
   CHECK(std::ranges::find(probed, 1U) != probed.end());
@@ -161,7 +161,7 @@ TEST_CASE("route_write.two_primaries_on_one_timeline_are_refused_by_name") {
   r.all_well();
   r.primary(1, 10ms, 1'000, 1);
   const auto answer = r.write(20ms);
-  is_refusal(answer, route_refusal::two_primaries);
+  is_refusal(answer, db_route_refusal::two_primaries);
   CHECK(answer.at > at(20ms));
   CHECK(contains(r.explain(20ms), "two nodes are primary on the same timeline: one server listed twice"));
   SUBCASE("until one says otherwise") {
@@ -175,14 +175,14 @@ TEST_CASE("route_write.two_primaries_on_one_timeline_are_refused_by_name") {
   SUBCASE("until one has been silent for long enough") {
     r.fails(0, 30ms);
     r.primary(1, 40ms, 1'000, 1);
-    is_refusal(r.write(50ms), route_refusal::two_primaries);
+    is_refusal(r.write(50ms), db_route_refusal::two_primaries);
     (void)due(r, 30'029ms);
-    is_refusal(r.write(30'029ms), route_refusal::two_primaries);
+    is_refusal(r.write(30'029ms), db_route_refusal::two_primaries);
     CHECK(r.core.next_tick() <= at(30'030ms));
     (void)due(r, 30'030ms);
     is_write(r.write(30'031ms), 1);
     r.primary(0, 40s, 1'000, 1);  // it was there all the time
-    is_refusal(r.write(40'002ms), route_refusal::two_primaries);
+    is_refusal(r.write(40'002ms), db_route_refusal::two_primaries);
   }
 }
 
@@ -190,7 +190,7 @@ TEST_CASE("route_write.a_replica_on_a_newer_timeline_means_that_the_primary_is_n
   router r{3};
   r.all_well();
   r.replica(2, 10ms, 1'000, 2);  // it follows somebody we have not seen yet
-  is_held(r.write(12ms), route_refusal::no_primary);
+  is_held(r.write(12ms), db_route_refusal::no_primary);
   r.primary(1, 20ms, 1'000, 2);
   is_write(r.write(22ms), 1);
 }
@@ -204,7 +204,7 @@ TEST_CASE("route_write.probes_are_one_at_a_time_and_more_often_without_a_primary
   CHECK(r.core.next_tick() == at(650ms));
   CHECK(due(r, 649ms).empty());
   CHECK(due(r, 650ms) == std::vector<node_index>{0, 1});
-  r.core.probe_answered(1, when(650ms, 180ms), {node_role::replica, router::system, {1, 1'000}});  // it took longer than the interval
+  r.core.probe_answered(1, when(650ms, 180ms), {db_node_role::replica, router::system, {1, 1'000}});  // it took longer than the interval
   CHECK(due(r, 830ms) == std::vector<node_index>{1});
   r.replica(1, 830ms);
   r.fails(0, 831ms);
@@ -260,7 +260,7 @@ TEST_CASE("route_write.changes_are_told_in_order_and_once") {
 }
 
 TEST_CASE("route_write.words_have_text") {
-  for (std::size_t i = 0; i < route_refusals; ++i) CHECK(to_string(static_cast<route_refusal>(i)) != "unknown");
-  for (int i = 0; i <= static_cast<int>(node_verdict::no_comparison); ++i) CHECK(to_string(static_cast<node_verdict>(i)) != "unknown");
+  for (std::size_t i = 0; i < db_route_refusals; ++i) CHECK(to_string(static_cast<db_route_refusal>(i)) != "unknown");
+  for (int i = 0; i <= static_cast<int>(db_node_state::no_comparison); ++i) CHECK(to_string(static_cast<db_node_state>(i)) != "unknown");
   for (int i = 0; i <= static_cast<int>(route_change_kind::node_returned); ++i) CHECK(to_string(static_cast<route_change_kind>(i)) != "unknown");
 }

@@ -45,6 +45,7 @@ namespace detail {
 /// `again`: the function may run more than once.
 SPILLWAY_EXPORT void start_operation(const std::shared_ptr<database_state>& state, session_kind kind, bool again,
                                      std::shared_ptr<session_operation> operation, const session_options& options);
+struct database_access;
 using query_handler = boost::asio::any_completion_handler<void(result<row_set, db_error>)>;
 SPILLWAY_EXPORT void start_query(const std::shared_ptr<database_state>& state, sql_query query, const session_options& options, query_handler handler);
 }
@@ -177,6 +178,7 @@ class SPILLWAY_EXPORT database {
   [[nodiscard]] database_stats stats() const;
 
  private:
+  friend struct detail::database_access;
   // Both throw what the caller's function threw.
   db_error run(detail::session_kind kind, detail::session_task& task, const session_options& options, bool may_wait);
   db_error run_again(detail::session_kind kind, detail::session_task& task, const session_options& options);

@@ -65,6 +65,8 @@ enum class db_errc {
   invalid_token,          ///< Text that should be a consistency token is none. errc::invalid.
   foreign_token,          ///< A consistency token of another database system. errc::invalid.
   partition_conflict,     ///< Something is in the way of a partition that must be made. errc::conflict.
+  foreign_node,           ///< A server of a cluster belongs to another database system than the rest. errc::conflict.
+  no_fresh_node,          ///< No replica is fresh enough for a read, and the primary may not take it. errc::unavailable.
   aborted,                ///< Another write that shared the transaction ended it; nothing was committed, and again it may work. errc::unavailable.
 };
 
@@ -76,7 +78,7 @@ struct boost::system::is_error_code_enum<spillway::db_errc> : std::true_type {};
 namespace spillway {
 
 /// The values of db_errc are 1 to this.
-inline constexpr int db_errc_count{48};
+inline constexpr int db_errc_count{50};
 
 [[nodiscard]] SPILLWAY_EXPORT const boost::system::error_category& db_category() noexcept;
 

@@ -14,7 +14,7 @@ namespace spillway::detail {
 class latency_average {
  public:
   /// A node that is not asked is thought faster and faster, so that it is tried again: by a factor e in this time.
-  static constexpr std::chrono::seconds forgiveness{10};
+  static constexpr std::chrono::seconds forgiveness{1};
 
   explicit latency_average(std::chrono::nanoseconds window) noexcept : window_{window} {}
 

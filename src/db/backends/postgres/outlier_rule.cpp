@@ -28,11 +28,11 @@ double ejection::ramp(time_point now) const noexcept {
   return std::clamp(part, least, 1.0);
 }
 
-std::size_t most_ejected(const route_config& config, std::size_t replicas) noexcept {
+std::size_t most_ejected(const routing_config& config, std::size_t replicas) noexcept {
   return static_cast<std::size_t>(config.max_ejected_ratio * static_cast<double>(replicas));
 }
 
-bool is_latency_outlier(const route_config& config, double mine_ns, std::span<double> peers_ns) noexcept {
+bool is_latency_outlier(const routing_config& config, double mine_ns, std::span<double> peers_ns) noexcept {
   if (peers_ns.empty()) return false;
   const auto middle = peers_ns.begin() + static_cast<std::ptrdiff_t>((peers_ns.size() - 1) / 2);  // the lower one of two
   std::ranges::nth_element(peers_ns, middle);

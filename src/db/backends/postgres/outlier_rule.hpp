@@ -16,7 +16,7 @@ namespace spillway::detail {
 /// One node's way out and back.
 class ejection {
  public:
-  explicit ejection(const route_config& config) : wait_{config.ejection}, calm_{config.ejection.cap}, slow_start_{config.slow_start} {}
+  explicit ejection(const routing_config& config) : wait_{config.ejection}, calm_{config.ejection.cap}, slow_start_{config.slow_start} {}
 
   [[nodiscard]] bool is_out() const noexcept { return until_.has_value(); }
   [[nodiscard]] std::optional<time_point> until() const noexcept { return until_; }
@@ -42,9 +42,9 @@ class ejection {
 };
 
 /// How many of `replicas` may be out at the same time.
-[[nodiscard]] std::size_t most_ejected(const route_config& config, std::size_t replicas) noexcept;
+[[nodiscard]] std::size_t most_ejected(const routing_config& config, std::size_t replicas) noexcept;
 
 /// A node answers far slower than the middle one of its peers. Without peers nobody is slow.
-[[nodiscard]] bool is_latency_outlier(const route_config& config, double mine_ns, std::span<double> peers_ns) noexcept;
+[[nodiscard]] bool is_latency_outlier(const routing_config& config, double mine_ns, std::span<double> peers_ns) noexcept;
 
 }  // namespace spillway::detail

@@ -75,11 +75,11 @@ pg_wait pg_channel::wait(short events, const pg_limit& limit) noexcept {
   pollfd socket{PQsocket(handle_.get()), events, 0};
   if (socket.fd < 0) return pg_wait::lost;
   for (;;) {
-    if (limit.cancelled != nullptr && limit.cancelled->load(std::memory_order_relaxed)) return pg_wait::cancelled;
-    const bool forever = limit.until.is_never() && limit.cancelled == nullptr;
+    if (const auto news = limit.news(); news != pg_wait::ready) return news;
+    const bool forever = limit.until.is_never() && !limit.is_watched();
     auto left = limit.until.remaining(system_clock_source().now());
     const bool late = left.count() == 0;  // then one look all the same
-    if (limit.cancelled != nullptr) left = std::min(left, slice);
+    if (limit.is_watched()) left = std::min(left, slice);
     const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(left);
     const timespec timeout{static_cast<time_t>(seconds.count()), static_cast<long>((left - seconds).count())};
     const int ready = ::ppoll(&socket, 1, forever ? nullptr : &timeout, nullptr);
@@ -102,7 +102,7 @@ pg_wait pg_channel::next(const pg_limit& limit, pg_result& into) {
     }
     // A server that never stops sending is not waited for, and yet has to end.
     if (again && limit.until.passed(system_clock_source().now())) return pg_wait::timed_out;
-    if (again && limit.cancelled != nullptr && limit.cancelled->load(std::memory_order_relaxed)) return pg_wait::cancelled;
+    if (const auto news = limit.news(); again && news != pg_wait::ready) return news;
     const int unsent = PQflush(connection);
     const short events = unsent > 0 ? POLLIN | POLLOUT : POLLIN;
     if (const auto waited = wait(events, limit); waited != pg_wait::ready) return waited;

@@ -15,12 +15,21 @@
 
 namespace spillway::detail {
 
+enum class pg_wait : std::uint8_t { ready, timed_out, cancelled, lost };
+
 struct pg_limit {
   deadline until;
-  const std::atomic<bool>* cancelled{nullptr};  ///< Looked at every few milliseconds.
-};
+  const std::atomic<bool>* cancelled{nullptr};  ///< Looked at every few milliseconds, as is the next.
+  const std::atomic<bool>* lost{nullptr};       ///< Nobody is there any more, whatever the connection says.
 
-enum class pg_wait : std::uint8_t { ready, timed_out, cancelled, lost };
+  [[nodiscard]] bool is_watched() const noexcept { return cancelled != nullptr || lost != nullptr; }
+  /// What became of it other than by time.
+  [[nodiscard]] pg_wait news() const noexcept {
+    if (cancelled != nullptr && cancelled->load(std::memory_order_relaxed)) return pg_wait::cancelled;
+    if (lost != nullptr && lost->load(std::memory_order_relaxed)) return pg_wait::lost;
+    return pg_wait::ready;
+  }
+};
 
 /// Threads: one at a time.
 class pg_channel {

@@ -6,7 +6,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <utility>
 
 namespace spillway::detail {
@@ -15,21 +14,10 @@ namespace {
 
 using namespace std::chrono_literals;
 
-/// The rest of a result that nobody wants is read for as long as this before the statement is cancelled instead.
-constexpr auto patience{20ms};
 /// The server's own limit lies behind ours, so that ours is what ends a statement while this process is alive.
 constexpr auto timeout_margin{1s};
 
-std::uint64_t number_in(const char* text) noexcept {
-  std::uint64_t number{0};
-  const std::string_view digits{text};
-  std::from_chars(digits.data(), digits.data() + digits.size(), number);
-  return number;
-}
-
 constexpr std::string_view stale_plan{"RevalidateCachedQuery"};
-
-bool is(const PGresult* answer, ExecStatusType status) noexcept { return PQresultStatus(answer) == status; }
 
 }  // namespace
 
@@ -38,7 +26,8 @@ pg_connection::pg_connection(std::shared_ptr<pg_node> node, session_kind kind, p
       kind_{kind},
       channel_{std::move(channel)},
       cache_{node_->statement_cache, node_->statements},
-      statement_generation_{node_->statement_generation.load(std::memory_order_relaxed)} {
+      statement_generation_{node_->statement_generation.load(std::memory_order_relaxed)},
+      opened_at_{system_clock_source().now()} {
   note_reports();
 }
 
@@ -60,12 +49,14 @@ result<std::unique_ptr<pg_connection>, db_error> pg_connection::open(std::shared
 
 // ---- limits -------------------------------------------------------------------------------------------------------------------------------
 
-pg_limit pg_connection::limit() const noexcept { return {control_->until, control_->cancellable ? &control_->cancelled : nullptr}; }
+pg_limit pg_connection::limit() const noexcept {
+  return {control_->until, control_->cancellable ? &control_->cancelled : nullptr, node_->in_cluster ? &node_->given_up : nullptr};
+}
 
 pg_limit pg_connection::limit_for_end() const noexcept {
   const auto now = system_clock_source().now();
   const auto after_deadline = control_ == nullptr || control_->until.is_never() || control_->until.passed(now) ? now : control_->until.at();
-  return {deadline::after(after_deadline, node_->answer_timeout)};
+  return {deadline::after(after_deadline, node_->answer_timeout), nullptr, node_->in_cluster ? &node_->given_up : nullptr};
 }
 
 // ---- out ----------------------------------------------------------------------------------------------------------------------------------
@@ -123,7 +114,9 @@ void pg_connection::queue_begin() {
   if (control_->transaction.single) return;
   begun_ = true;
   send_text(step_kind::begin, begin_sql());
-  if (control_->transaction.wants_id && kind_ == session_kind::write) send_text(step_kind::id, "SELECT pg_current_xact_id()");
+  if (control_->transaction.wants_id && kind_ == session_kind::write) {
+    send_text(step_kind::id, "SELECT pg_current_xact_id() || '-' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8)");
+  }
 }
 
 void pg_connection::queue_prepared(const std::shared_ptr<pg_prepared>& statement) {
@@ -170,9 +163,13 @@ void pg_connection::note_answer(const step& of, const PGresult* answer, db_error
       if (of.kind == step_kind::end) committed_ = std::string_view{PQcmdStatus(const_cast<PGresult*>(answer))} == "COMMIT";
       break;
     case PGRES_TUPLES_OK:
-      if (of.kind == step_kind::id) transaction_id_ = number_in(PQgetvalue(answer, 0, 0));
+      if (of.kind == step_kind::id) transaction_id_ = PQgetvalue(answer, 0, 0);
       if (of.kind == step_kind::setting) synchronous_ = std::string_view{PQgetvalue(answer, 0, 0)} != "off";
-      if (of.kind == step_kind::position) position_ = pg_position{number_in(PQgetvalue(answer, 0, synchronous_ ? 0 : 1)), synchronous_};
+      if (of.kind == step_kind::position) {
+        const auto timeline = static_cast<std::uint32_t>(number_in(PQgetvalue(answer, 0, 2)));
+        position_ = pg_position{number_in(PQgetvalue(answer, 0, synchronous_ ? 0 : 1)), timeline, synchronous_};
+      }
+      if (of.kind == step_kind::replay && PQntuples(answer) == 1) replayed_ = number_in(PQgetvalue(answer, 0, 0));
       break;
     default: break;
   }
@@ -221,6 +218,8 @@ result<void, db_error> pg_connection::begin(const statement_control& control) {
   forget_transaction();
   transaction_id_.reset();
   position_.reset();
+  answered_ = false;
+  commit_lost_ = false;
   if (dead_) return db_error{db_errc::connection_lost, std::string{"the session is closed"}};
   control_ = &control;
   if (const auto why = control.interrupted()) {
@@ -254,7 +253,9 @@ result<void, db_error> pg_connection::commit() {
   send_text(step_kind::end, "COMMIT");
   // The insert position would be wrong: at the end of a page it lies behind the next page's header, which no replica reaches for a long time.
   if (with_position) {
-    send_text(step_kind::position, "SELECT pg_current_wal_flush_lsn() - '0/0'::pg_lsn, pg_current_wal_insert_lsn() - '0/0'::pg_lsn");
+    send_text(step_kind::position,
+              "SELECT at - '0/0'::pg_lsn, pg_current_wal_insert_lsn() - '0/0'::pg_lsn, ('x' || left(pg_walfile_name(at), 8))::bit(32)::int "
+              "FROM pg_current_wal_flush_lsn() AS at");
   }
   queue_sync();
   const bool waits = kind_ == session_kind::write || control_->transaction.isolation == tx_isolation::serializable;
@@ -269,6 +270,7 @@ result<void, db_error> pg_connection::commit() {
   const bool cut_off = failure == db_errc::connection_lost || given_up_;
   if (cut_off) dead_ = true;
   if (committed_) return {};
+  commit_lost_ = cut_off;
   if (cut_off) return db_error{db_errc::commit_unknown, std::string{failure.message()}};
   return failure.failed() ? failure : db_error{db_errc::engine_error, "the server rolled back instead of committing"};
 }
@@ -277,12 +279,12 @@ void pg_connection::rollback() noexcept {
   try {
     if (!dead_ && !given_up_ && begun_) {
       sql_ = {};
-      if (!under_way_.empty()) (void)settle({deadline::after(system_clock_source().now(), patience)});
+      if (!under_way_.empty()) (void)settle({deadline::after(system_clock_source().now(), rest_patience)});
       if (!dead_ && !given_up_) {
         send_text(step_kind::end, "ROLLBACK");
         queue_sync();
         // Others wait for the locks of a write. An answer that does not come is waited for elsewhere.
-        if (kind_ == session_kind::write) (void)settle({deadline::after(system_clock_source().now(), patience)});
+        if (kind_ == session_kind::write) (void)settle({deadline::after(system_clock_source().now(), rest_patience)});
         else channel_.flush();
       }
     }
@@ -290,6 +292,21 @@ void pg_connection::rollback() noexcept {
     dead_ = true;
   }
   forget_transaction();
+}
+
+result<std::optional<std::uint64_t>, db_error> pg_connection::replay_position(deadline until) {
+  replayed_.reset();
+  sql_ = {};
+  send_text(step_kind::replay, "SELECT coalesce(pg_last_wal_replay_lsn(), '0/0') - '0/0'::pg_lsn WHERE pg_is_in_recovery()");
+  queue_sync();
+  if (auto failure = settle({until, nullptr, node_->in_cluster ? &node_->given_up : nullptr}); failure.failed()) return failure;
+  return replayed_;
+}
+
+std::optional<bool> pg_connection::is_standby() const noexcept {
+  const char* const value = PQparameterStatus(channel_.raw(), "in_hot_standby");
+  if (value == nullptr) return std::nullopt;
+  return std::string_view{value} == "on";
 }
 
 bool pg_connection::reusable() noexcept {
@@ -351,6 +368,7 @@ bool pg_connection::reports(const char* setting) const noexcept {
 }
 
 void pg_connection::note_reports() noexcept {
+  answered_ = true;
   node_->in_hot_standby.store(reports("in_hot_standby"), std::memory_order_relaxed);
   if (kind_ == session_kind::write) node_->read_only_by_default.store(reports("default_transaction_read_only"), std::memory_order_relaxed);
   node_->server_version.store(PQserverVersion(channel_.raw()), std::memory_order_relaxed);
@@ -360,6 +378,7 @@ bool pg_connection::reconnect() {
   auto again = pg_channel::connect(node_->info, kind_, control_->until.sooner(deadline::after(system_clock_source().now(), node_->connect_timeout)));
   if (!again) return false;
   channel_ = std::move(*again);
+  opened_at_ = system_clock_source().now();
   under_way_.clear();
   cache_.forget_server();
   server_timeout_known_ = false;
@@ -371,7 +390,8 @@ bool pg_connection::reconnect() {
 bool pg_connection::heal(const db_error& failure) {
   if (!first_ || given_up_ || control_->interrupted()) return false;
   if (failure == db_errc::connection_lost) {
-    if (!reconnect()) return false;
+    // A router must be asked first: the server may have become another since it chose.
+    if (node_->in_cluster || !reconnect()) return false;
   } else if (failure == db_errc::stale_statement && !dead_) {
     send_text(step_kind::end, "ROLLBACK");
     queue_sync();

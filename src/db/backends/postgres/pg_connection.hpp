@@ -8,6 +8,7 @@
 
 #include "../../db_driver.hpp"
 
+#include <chrono>
 #include <deque>
 #include <functional>
 #include <memory>
@@ -19,9 +20,13 @@
 
 namespace spillway::detail {
 
+/// The rest of a result that nobody wants is read for as long as this before the statement is cancelled instead.
+inline constexpr std::chrono::milliseconds rest_patience{20};
+
 /// A place in the server's log.
 struct pg_position {
   std::uint64_t lsn{0};
+  std::uint32_t timeline{0};
   bool flushed{true};  ///< False with synchronous_commit off: the log may yet be lost up to there.
 };
 
@@ -63,8 +68,19 @@ class pg_connection final : public db_connection {
   result<std::uint64_t, db_error> run_alone(std::string_view sql);
 
   /// Of the transaction that ended last, if statement_control::transaction has asked for them.
-  [[nodiscard]] std::optional<std::uint64_t> transaction_id() const noexcept { return transaction_id_; }
+  [[nodiscard]] const std::optional<std::string>& transaction_id() const noexcept { return transaction_id_; }
+  /// Its commit was sent, and not answered.
+  [[nodiscard]] bool lost_its_commit() const noexcept { return commit_lost_; }
   [[nodiscard]] std::optional<pg_position> position() const noexcept { return position_; }
+
+  /// The server that was there at this moment is the one there now.
+  [[nodiscard]] time_point opened_at() const noexcept { return opened_at_; }
+  /// Between transactions: how far a standby has replayed; none if this is no standby. What is wrong leaves the session not `usable`, or to be cleaned.
+  result<std::optional<std::uint64_t>, db_error> replay_position(deadline until);
+  /// Whether the server is a standby, as it said beside the last answer; none if it does not report that.
+  [[nodiscard]] std::optional<bool> is_standby() const noexcept;
+  /// Whether any statement of the transaction that ended last was answered.
+  [[nodiscard]] bool was_answered() const noexcept { return answered_; }
 
   /// COPY ... FROM STDIN: takes pieces of the data, cut anywhere, until one is empty. Returns the rows that were copied. What `source` throws
   /// passes through; then nothing was copied.
@@ -78,7 +94,7 @@ class pg_connection final : public db_connection {
   db_error take_back_raw();
 
  private:
-  enum class step_kind : std::uint8_t { other, begin, deallocate, prepare, statement, fetch, script, id, setting, position, end, sync };
+  enum class step_kind : std::uint8_t { other, begin, deallocate, prepare, statement, fetch, script, id, setting, position, replay, end, sync };
   enum class mode : std::uint8_t { pipeline, simple, copy_in, copy_out, lent };
   /// A command whose answer has not been read.
   struct step {
@@ -168,8 +184,12 @@ class pg_connection final : public db_connection {
   mode mode_{mode::pipeline};
   std::uint64_t cursors_{0};
   std::uint64_t copy_line_{0};  // of its data, that the COPY which failed last stumbled over; from 1
-  std::optional<std::uint64_t> transaction_id_;
+  std::optional<std::string> transaction_id_;  // with the timeline behind it: "1234-00000001"
   std::optional<pg_position> position_;
+  std::optional<std::uint64_t> replayed_;
+  time_point opened_at_;
+  bool answered_{false};
+  bool commit_lost_{false};
   bool synchronous_{true};
   std::vector<std::string> done_cursors_;
   std::chrono::milliseconds server_timeout_{0};

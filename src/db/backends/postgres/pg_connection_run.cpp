@@ -8,7 +8,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <utility>
 
 namespace spillway::detail {
@@ -17,20 +16,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-/// The rest of a result that nobody wants is read for as long as this before the statement is cancelled instead.
-constexpr auto patience{20ms};
-
-bool is(const PGresult* answer, ExecStatusType status) noexcept { return PQresultStatus(answer) == status; }
-
 bool changes_rows(std::string_view tag) noexcept {
   return tag.starts_with("INSERT") || tag.starts_with("UPDATE") || tag.starts_with("DELETE") || tag.starts_with("MERGE");
-}
-
-std::uint64_t number_in(const char* text) noexcept {
-  std::uint64_t number{0};
-  const std::string_view digits{text};
-  std::from_chars(digits.data(), digits.data() + digits.size(), number);
-  return number;
 }
 
 }  // namespace
@@ -135,7 +122,7 @@ bool pg_connection::read_rows(reader& from, row_data& rows, row_sink& sink, bool
 
 /// Reads what is left of a result, and the Sync behind it.
 void pg_connection::finish_rows(reader& from, bool early, bool must_finish) {
-  const auto until = early && !must_finish ? pg_limit{deadline::after(system_clock_source().now(), patience)} : limit();
+  const auto until = early && !must_finish ? pg_limit{deadline::after(system_clock_source().now(), rest_patience)} : limit();
   while (!from.ended && !given_up_ && !dead_) {
     pg_result answer;
     auto waited = next_row(from, until, answer);

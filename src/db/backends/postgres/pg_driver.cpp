@@ -1,13 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "pg_driver.hpp"
 
+#include "pg_outcome.hpp"
+
+#include "../../session_call.hpp"
+
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <stdexcept>
+#include <thread>
 
 namespace spillway::detail {
 
 namespace {
+
+using namespace std::chrono_literals;
 
 template <class T>
 void require_in(std::string_view field, T value, T least, T most, std::string_view unit = {}) {
@@ -38,7 +46,9 @@ pg_conninfo conninfo_of(const postgres_config& config) {
 
 }  // namespace
 
-pg_driver::pg_driver(const postgres_config& config) : config_{validated(config)}, node_{std::make_shared<pg_node>(conninfo_of(config))} {
+pg_driver::pg_driver(const postgres_config& config, bool in_cluster)
+    : config_{validated(config)}, node_{std::make_shared<pg_node>(conninfo_of(config))} {
+  node_->in_cluster = in_cluster;
   node_->statement_cache = config.statement_cache;
   node_->connect_timeout = config.connect_timeout;
   node_->answer_timeout = config.commit_timeout;
@@ -48,7 +58,7 @@ pg_driver::pg_driver(const postgres_config& config) : config_{validated(config)}
 session_keeping pg_driver::sessions(session_kind kind) const noexcept {
   session_keeping kept;
   kept.max = kind == session_kind::read ? config_.readers : config_.writers;
-  kept.min = kept.max;
+  kept.min = kind == session_kind::write && node_->in_cluster ? 0 : kept.max;
   kept.connect_timeout = config_.connect_timeout;
   kept.max_lifetime = config_.max_lifetime;
   kept.ping_after_idle = config_.ping_after_idle;
@@ -63,6 +73,21 @@ result<std::unique_ptr<db_connection>, db_error> pg_driver::open(session_kind ki
 
 void pg_driver::clean(db_connection& connection, boost::asio::any_completion_handler<void()> done) {
   cleaner_.clean(static_cast<pg_connection&>(connection), std::move(done));
+}
+
+void pg_driver::resolve(db_connection& connection, transaction_end& end, deadline until) noexcept {
+  try {
+    const auto transaction = pg_transaction::of(static_cast<pg_connection&>(connection));
+    if (!transaction) return;
+    const auto limit = pg_outcome_limit(until, config_.commit_timeout);
+    // As long as it is in progress, and while the server starts again.
+    for (auto pause = 5ms; !limit.passed(system_clock_source().now()); pause = std::min(2 * pause, 100ms)) {
+      const auto outcome = ask_outcome(node_->info, *transaction, true, limit.sooner(deadline::after(system_clock_source().now(), config_.connect_timeout)));
+      if (settle_outcome(outcome, end)) return;
+      std::this_thread::sleep_for(pause);
+    }
+  } catch (...) {  // then it stays unknown
+  }
 }
 
 bool pg_driver::async_query(const std::shared_ptr<query_operation>& operation, deadline until) {

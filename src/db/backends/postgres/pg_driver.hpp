@@ -19,12 +19,15 @@ namespace spillway::detail {
 class pg_driver final : public db_driver {
  public:
   /// Errors: throws std::invalid_argument naming the field of `config`.
-  explicit pg_driver(const postgres_config& config);
+  /// `in_cluster`: one of several, between which a router chooses; then sessions that write are opened when they are wanted.
+  explicit pg_driver(const postgres_config& config, bool in_cluster = false);
 
   [[nodiscard]] std::string_view system_name() const noexcept override { return "postgresql"; }
   [[nodiscard]] session_keeping sessions(session_kind kind) const noexcept override;
   result<std::unique_ptr<db_connection>, db_error> open(session_kind kind, deadline until) override;
   void clean(db_connection& connection, boost::asio::any_completion_handler<void()> done) override;
+  /// By pg_xact_status, as long as the server is still on the timeline of the transaction: after a failover nobody can tell.
+  void resolve(db_connection& connection, transaction_end& end, deadline until) noexcept override;
   bool async_query(const std::shared_ptr<query_operation>& operation, deadline until) override;
   void drain() override;
   result<void, db_error> close(std::vector<std::unique_ptr<db_connection>> readers,

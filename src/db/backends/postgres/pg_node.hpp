@@ -23,6 +23,11 @@ struct pg_node {
   std::chrono::milliseconds answer_timeout{10'000};  ///< For the end of a transaction, beyond its deadline.
   std::chrono::milliseconds clean_timeout{2'000};    ///< For cancelling and draining a statement that was given up.
 
+  /// One of several, between which a router chooses. Then a session that was lost is not opened anew behind its back.
+  bool in_cluster{false};
+  /// The router has given the node up: whoever waits for an answer of it is told that it is lost.
+  std::atomic<bool> given_up{false};
+
   pg_cache_counters statements;
   /// Raised when a schema change has made prepared statements useless: every session then forgets its own.
   std::atomic<std::uint64_t> statement_generation{0};

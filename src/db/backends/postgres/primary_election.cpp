@@ -48,9 +48,9 @@ void primary_election::forget(node_index node) {
   decide();
 }
 
-node_role primary_election::role_of(node_index node) const noexcept {
-  if (words_[node].claim) return node_role::primary;
-  return words_[node].denial ? node_role::replica : node_role::unknown;
+db_node_role primary_election::role_of(node_index node) const noexcept {
+  if (words_[node].claim) return db_node_role::primary;
+  return words_[node].denial ? db_node_role::replica : db_node_role::unknown;
 }
 
 std::uint32_t primary_election::newest_timeline() const noexcept {

@@ -48,7 +48,7 @@ class primary_election {
   [[nodiscard]] std::uint64_t epoch() const noexcept { return epoch_; }
 
   /// The node's latest word.
-  [[nodiscard]] node_role role_of(node_index node) const noexcept;
+  [[nodiscard]] db_node_role role_of(node_index node) const noexcept;
   /// A primary's, or what a standby has at least reached; 0 if not known.
   [[nodiscard]] std::uint32_t timeline_of(node_index node) const noexcept { return words_[node].timeline; }
 

@@ -36,7 +36,7 @@ class checker {
 
 }  // namespace
 
-result<void, std::string> validate(const route_config& c, const std::vector<route_node_config>& nodes) {
+result<void, std::string> validate(const routing_config& c, const std::vector<routing_node>& nodes) {
   constexpr milliseconds day{24h};
   checker check;
   if (c.system == std::uint64_t{0}) check.refuse("system is 0; it must be above 0, or not given");

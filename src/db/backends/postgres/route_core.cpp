@@ -15,7 +15,7 @@ constexpr std::uint64_t answers_to_judge{10};
 
 }  // namespace
 
-route_core::route_core(const route_config& config, const std::vector<route_node_config>& nodes, time_point now)
+route_core::route_core(const routing_config& config, const std::vector<routing_node>& nodes, time_point now)
     : config_{config},
       unplaced_(nodes.size()),
       identity_{nodes.size(), config.system},
@@ -24,7 +24,7 @@ route_core::route_core(const route_config& config, const std::vector<route_node_
       trouble_since_{now} {
   nodes_.reserve(nodes.size());
   for (const auto& each : nodes) nodes_.emplace_back(each, config_, now);
-  counted_.refusals.resize(route_refusals);
+  counted_.refusals.resize(db_route_refusals);
 }
 
 void route_core::tick(time_point now, std::uint64_t random, std::vector<node_index>& probe) {
@@ -35,7 +35,7 @@ void route_core::tick(time_point now, std::uint64_t random, std::vector<node_ind
       node.judged_at_count = 0;
       note(route_change_kind::node_returned, i);
     }
-    if (election_.how() == primary_election::standing::contested && election_.role_of(i) == node_role::primary && node.state == reach::down &&
+    if (election_.how() == primary_election::standing::contested && election_.role_of(i) == db_node_role::primary && node.state == reach::down &&
         now - node.silent_since >= config_.claim_lapse) {
       election_.lapses(i);
     }
@@ -55,7 +55,7 @@ time_point route_core::next_tick() const noexcept {
     const auto& node = nodes_[i];
     if (!node.probing) next = std::min(next, node.next_probe);
     if (const auto until = node.outlier.until()) next = std::min(next, *until);
-    if (election_.how() == primary_election::standing::contested && node.state == reach::down && election_.role_of(i) == node_role::primary) {
+    if (election_.how() == primary_election::standing::contested && node.state == reach::down && election_.role_of(i) == db_node_role::primary) {
       next = std::min(next, node.silent_since + config_.claim_lapse);
     }
   }
@@ -79,6 +79,9 @@ void route_core::hear(node_index node, time_point now) {
   n.probe_wait.reset();
   if (n.state == reach::up) return;
   if (n.state != reach::suspect) {
+    // What it was like before it went away would keep it from being chosen, and so from showing what it is like now.
+    n.latency.clear();
+    n.judged_at_count = 0;
     n.outlier.starts(now);
     note(route_change_kind::node_up, node);
   }
@@ -99,17 +102,17 @@ void route_core::place_words() {
       continue;
     }
     n.foreign_told = false;
-    if (said.role == node_role::primary) {
+    if (said.role == db_node_role::primary) {
       n.replay.reset();
       sample_primary(i, when, said.place);
-    } else if (said.role == node_role::replica) {
+    } else if (said.role == db_node_role::replica) {
       // What was measured before the server may have restarted says nothing about the one there now, but for its role.
       if (when.asked < n.samples_from) {
         election_.denies(i, when);
         continue;
       }
       election_.stands_by(i, said.place.timeline, when);
-      if (election_.role_of(i) == node_role::replica) n.note_replay(said.place, when);
+      if (election_.role_of(i) == db_node_role::replica) n.note_replay(said.place, when);
     }
   }
 }
@@ -144,9 +147,9 @@ void route_core::role_reported(node_index node, const measured& when, bool is_st
   const auto known = election_.role_of(node);
   if (is_standby) {
     election_.denies(node, when);
-    if (known == node_role::replica) return;  // no news, as with nearly every result
+    if (known == db_node_role::replica) return;  // no news, as with nearly every result
   }
-  if (is_standby || known != node_role::primary) probe_now(node, when.answered);  // which timeline it is on, a report does not say
+  if (is_standby || known != db_node_role::primary) probe_now(node, when.answered);  // which timeline it is on, a report does not say
   settle(when.answered);
 }
 
@@ -159,7 +162,7 @@ void route_core::write_refused(node_index node, const measured& when, std::optio
 
 void route_core::replay_answered(node_index node, const measured& when, std::uint64_t position, std::uint64_t need) {
   ++(position >= need ? counted_.checks_passed : counted_.checks_missed);
-  if (election_.role_of(node) != node_role::replica) return;
+  if (election_.role_of(node) != db_node_role::replica) return;
   nodes_[node].note_replay({election_.timeline_of(node), position}, when);
   ++revision_;
 }
@@ -208,7 +211,7 @@ void route_core::probe_now(node_index node, time_point now) {
 }
 
 bool route_core::is_usable_replica(node_index node) const noexcept {
-  return identity_.belongs(node) && election_.role_of(node) == node_role::replica && nodes_[node].state != reach::down;
+  return identity_.belongs(node) && election_.role_of(node) == db_node_role::replica && nodes_[node].state != reach::down;
 }
 
 void route_core::eject(node_index node, time_point now, std::uint64_t random) {

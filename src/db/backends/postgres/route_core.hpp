@@ -29,7 +29,7 @@ namespace spillway::detail {
 class route_core {
  public:
   /// Precondition: `validate` finds nothing wrong.
-  route_core(const route_config& config, const std::vector<route_node_config>& nodes, time_point now);
+  route_core(const routing_config& config, const std::vector<routing_node>& nodes, time_point now);
 
   // What has happened.
 
@@ -72,7 +72,7 @@ class route_core {
   [[nodiscard]] std::vector<route_change> take_changes();
   /// Each node with its reason, in one line each.
   [[nodiscard]] std::string explain(const read_question& question, time_point now) const;
-  [[nodiscard]] route_stats stats(time_point now) const;
+  [[nodiscard]] routing_stats stats(time_point now) const;
 
  private:
   using reach = route_node::reach;
@@ -82,25 +82,25 @@ class route_core {
     enum class kind : std::uint8_t { none, position, primary, refused };
     kind what{kind::none};
     std::uint64_t position{0};
-    route_refusal why{route_refusal::none};  // of `refused`
+    db_route_refusal why{db_route_refusal::none};  // of `refused`
     bool no_comparison{false};               // of `primary`: no sample of it is young enough
   };
 
   [[nodiscard]] std::uint32_t reference_timeline() const noexcept;
   [[nodiscard]] demand demand_of(const read_question& question) const;
-  [[nodiscard]] node_verdict verdict_of(node_index node, const read_question& question, const demand& wanted, time_point now) const;
+  [[nodiscard]] db_node_state verdict_of(node_index node, const read_question& question, const demand& wanted, time_point now) const;
   struct choice {
     node_index node;
-    node_verdict verdict;
+    db_node_state verdict;
   };
   [[nodiscard]] choice pick(std::span<const choice> from, time_point now, std::uint64_t random);
   [[nodiscard]] read_answer on_replica(const choice& chosen, const demand& wanted);
   /// Why the primary cannot take a read that fell to it, if so.
-  [[nodiscard]] route_refusal fallback_refusal(const read_question& question) const noexcept;
+  [[nodiscard]] db_route_refusal fallback_refusal(const read_question& question) const noexcept;
   [[nodiscard]] read_answer on_primary(const read_question& question, time_point now);
   /// No node: wait, if the caller would, or refuse.
-  [[nodiscard]] read_answer otherwise(route_refusal why, const read_question& question, time_point now);
-  [[nodiscard]] route_refusal primary_trouble() const noexcept;
+  [[nodiscard]] read_answer otherwise(db_route_refusal why, const read_question& question, time_point now);
+  [[nodiscard]] db_route_refusal primary_trouble() const noexcept;
   [[nodiscard]] std::size_t fallback_cap() const noexcept;
   [[nodiscard]] time_point next_news(time_point now) const noexcept;
   [[nodiscard]] bool is_usable_replica(node_index node) const noexcept;
@@ -124,7 +124,7 @@ class route_core {
     probe_answer said;
   };
 
-  route_config config_;
+  routing_config config_;
   std::vector<route_node> nodes_;
   std::vector<std::optional<last_answer>> unplaced_;
   cluster_identity identity_;
@@ -138,7 +138,7 @@ class route_core {
   std::uint64_t revision_{0};
   std::vector<route_change> changes_;
   std::size_t fallbacks_in_flight_{0};
-  route_stats counted_;
+  routing_stats counted_;
 };
 
 }  // namespace spillway::detail

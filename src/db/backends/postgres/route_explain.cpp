@@ -28,9 +28,9 @@ std::string route_core::explain(const read_question& question, time_point now) c
     const auto& n = nodes_[i];
     const auto verdict = verdict_of(i, question, wanted, now);
     fmt::format_to(out, "\n  {}: {}", n.name, to_string(verdict));
-    if (verdict == node_verdict::foreign) fmt::format_to(out, " (its system is {})", identity_.system_of(i));
-    if (verdict == node_verdict::other_timeline) fmt::format_to(out, " ({}; it is at least on {})", reference_timeline(), election_.timeline_of(i));
-    if (verdict == node_verdict::fenced) fmt::format_to(out, " (on timeline {}; the newest is {})", election_.timeline_of(i), election_.newest_timeline());
+    if (verdict == db_node_state::foreign) fmt::format_to(out, " (its system is {})", identity_.system_of(i));
+    if (verdict == db_node_state::other_timeline) fmt::format_to(out, " ({}; it is at least on {})", reference_timeline(), election_.timeline_of(i));
+    if (verdict == db_node_state::fenced) fmt::format_to(out, " (on timeline {}; the newest is {})", election_.timeline_of(i), election_.newest_timeline());
     if (n.silent_probes > 0) fmt::format_to(out, ", silent for {} probes", n.silent_probes);
     if (n.outlier.is_out()) fmt::format_to(out, ", back in {} ms", milliseconds_of(*n.outlier.until() - now));
     if (n.replay) fmt::format_to(out, ", replayed to {:x}, asked {} ms ago", n.replay->place.position, milliseconds_of(now - n.replay->when.asked));
@@ -39,10 +39,10 @@ std::string route_core::explain(const read_question& question, time_point now) c
   return text;
 }
 
-route_stats route_core::stats(time_point now) const {
+routing_stats route_core::stats(time_point now) const {
   auto stats = counted_;
   stats.epoch = election_.epoch();
-  stats.primary = primary().value_or(no_node);
+  if (const auto node = primary()) stats.primary = *node;
   stats.system = identity_.system().value_or(0);
   stats.fallbacks_in_flight = fallbacks_in_flight_;
   for (node_index i = 0; i < nodes_.size(); ++i) {

@@ -20,7 +20,7 @@ struct replay_sample {
 };
 
 struct route_node {
-  route_node(const route_node_config& c, const route_config& config, time_point now)
+  route_node(const routing_node& c, const routing_config& config, time_point now)
       : name{c.name}, weight{c.weight}, next_probe{now}, probe_wait{config.probe_backoff}, latency{config.latency_window}, outlier{config} {}
 
   enum class reach : std::uint8_t { unheard, up, suspect, down };

@@ -4,6 +4,7 @@
 
 #include <spillway/core/clock.hpp>
 #include <spillway/db/consistency_token.hpp>
+#include <spillway/db/routing.hpp>
 
 #include <chrono>
 #include <cstddef>
@@ -34,14 +35,14 @@ struct measured {
   [[nodiscard]] bool surely_after(const measured& other) const noexcept { return asked >= other.answered; }
 };
 
-enum class node_role : std::uint8_t { unknown, primary, replica };
-
 /// What a node says when asked.
 struct probe_answer {
-  node_role role{node_role::unknown};
+  db_node_role role{db_node_role::unknown};
   std::uint64_t system{0};
   /// A primary: exactly where its log is, flushed. A replica: at least this timeline, replayed to here.
   wal_place place;
+  /// A replica: every transaction with a lower number was begun on what this replica has; its primary, if it becomes that, gives out none of them again.
+  std::uint64_t next_transaction{0};
 };
 
 enum class probe_failure : std::uint8_t {
@@ -91,22 +92,6 @@ enum class freshness : std::uint8_t {
   check,      ///< The node must be asked, on the session, whether it has replayed up to `need`.
 };
 
-enum class route_refusal : std::uint8_t {
-  none,
-  starting,           ///< Not enough nodes have answered yet.
-  clusters_disagree,  ///< The nodes belong to different systems, and none of them is named as the right one.
-  foreign_token,      ///< The token is of another system. No waiting helps.
-  unknown_timeline,   ///< The token is of a timeline newer than any node's.
-  no_primary,         ///< No node says that it is one, or the only one is too old.
-  primary_down,       ///< It does not answer.
-  two_primaries,      ///< Two nodes say so on the same timeline.
-  load_cap,           ///< No replica may serve it, and the primary has taken as many of these reads as it may.
-  buffer_full,        ///< As many callers are held as may be.
-  primary_tried,      ///< Only the primary could serve it, and it was tried.
-};
-inline constexpr std::size_t route_refusals{11};
-[[nodiscard]] std::string_view to_string(route_refusal why) noexcept;
-
 enum class route_action : std::uint8_t {
   use,
   wait,    ///< Ask again when `revision` has changed, at the latest at `at`.
@@ -119,35 +104,16 @@ struct read_answer {
   freshness how{freshness::not_asked};
   std::uint64_t need{0};      ///< The position to have been replayed, if `how` is not `not_asked`.
   time_point proof_asked{};   ///< `proven`: when the sample was asked for. A session opened later may be of a server that restarted.
-  route_refusal why{route_refusal::none};
+  db_route_refusal why{db_route_refusal::none};
   time_point at{};
 };
 
 struct write_answer {
   route_action action{route_action::refuse};
   route_ticket ticket;
-  route_refusal why{route_refusal::none};  ///< Also of `wait`.
+  db_route_refusal why{db_route_refusal::none};  ///< Also of `wait`.
   time_point at{};
 };
-
-/// What a node is to a read, with its demands.
-enum class node_verdict : std::uint8_t {
-  usable,          ///< Any age will do.
-  proven,
-  check,
-  not_heard,       ///< Has not answered yet.
-  down,
-  suspect,         ///< Its last probe failed.
-  foreign,         ///< Belongs to another system.
-  is_primary,
-  fenced,          ///< Says that it is the primary, and is not.
-  ejected,
-  tried,
-  other_timeline,  ///< Not known to be on the primary's.
-  behind,          ///< Known to be so far behind that waiting does not pay.
-  no_comparison,   ///< The primary's place at that moment is not known.
-};
-[[nodiscard]] std::string_view to_string(node_verdict verdict) noexcept;
 
 enum class route_change_kind : std::uint8_t { system_known, primary_is, primary_lost, two_primaries, node_down, node_up, node_foreign, node_ejected, node_returned };
 [[nodiscard]] std::string_view to_string(route_change_kind kind) noexcept;
@@ -157,35 +123,6 @@ struct route_change {
   route_change_kind kind;
   node_index node{no_node};
   std::uint64_t epoch{0};
-};
-
-struct route_node_stats {
-  std::string name;
-  node_role role{node_role::unknown};
-  node_verdict state{node_verdict::not_heard};  ///< To a read that any age will do for.
-  std::uint32_t timeline{0};
-  std::uint64_t position{0};
-  std::uint64_t lag_bytes{0};                        ///< Behind the primary's last known place; 0 if either is unknown.
-  std::optional<std::chrono::nanoseconds> lag;       ///< A read now is not older than this. None: not known.
-  std::chrono::nanoseconds latency{0};
-  std::size_t in_flight{0};
-  std::uint64_t chosen{0};
-  std::uint64_t ejections{0};
-  std::uint64_t probe_failures{0};
-};
-
-struct route_stats {
-  std::vector<route_node_stats> nodes;
-  std::uint64_t epoch{0};
-  node_index primary{no_node};
-  std::uint64_t system{0};
-  std::uint64_t proven{0};         ///< Reads given to a replica that was known to be fresh.
-  std::uint64_t checks{0};         ///< Reads given to a replica that had to be asked.
-  std::uint64_t checks_passed{0};
-  std::uint64_t checks_missed{0};
-  std::uint64_t fallbacks{0};
-  std::size_t fallbacks_in_flight{0};
-  std::vector<std::uint64_t> refusals;  ///< By route_refusal.
 };
 
 }  // namespace spillway::detail

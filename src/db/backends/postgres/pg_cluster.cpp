@@ -1,0 +1,514 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "pg_cluster.hpp"
+
+#include "pg_outcome.hpp"
+
+#include "../../query_operation.hpp"
+#include "../../session_call.hpp"
+
+#include <boost/asio/associated_cancellation_slot.hpp>
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_future.hpp>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <future>
+#include <stdexcept>
+#include <thread>
+
+namespace spillway::detail {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+/// Between two askings of a replica that has not come far enough.
+constexpr std::chrono::nanoseconds first_pause{500us};
+constexpr std::chrono::nanoseconds longest_pause{5ms};
+
+postgres_config sessions_of(const postgres_cluster_config& config, const postgres_node& node) {
+  auto made = config.sessions;
+  made.url = node.url;
+  return made;
+}
+
+std::string name_of(const postgres_node& node, const pg_conninfo& info) { return node.name.empty() ? info.where().substr(0, 64) : node.name; }
+
+postgres_cluster_config validated(postgres_cluster_config config) {
+  if (!config.sessions.url.empty()) throw std::invalid_argument("postgres_cluster_config.sessions.url must be empty: the nodes have their own");
+  config.routing.primary_read_sessions = config.sessions.readers;
+  return config;
+}
+
+std::vector<cluster_watch::watched> watched_of(const postgres_cluster_config& config) {
+  std::vector<cluster_watch::watched> made;
+  std::vector<routing_node> names;
+  for (std::size_t i = 0; i < config.nodes.size(); ++i) {
+    const auto& node = config.nodes[i];
+    auto info = pg_conninfo::parse(node.url, config.sessions.application_name);
+    if (!info) throw std::invalid_argument(fmt::format("postgres_cluster_config.nodes[{}].url: {}", i, info.error()));
+    names.push_back({name_of(node, *info), node.weight});
+    made.push_back({names.back(), std::move(*info)});
+  }
+  if (const auto fine = validate(config.routing, names); !fine) throw std::invalid_argument("postgres_cluster_config: " + fine.error());
+  return made;
+}
+
+query_end end_of(const transaction_end& end) {
+  const auto& failure = end.failure;
+  if (failure == db_errc::connection_lost || failure == db_errc::commit_unknown) return query_end::lost;
+  if (failure == db_errc::timed_out) return query_end::timed_out;
+  if (failure == db_errc::cancelled) return query_end::cancelled;
+  return query_end::answered;
+}
+
+void add(latency_snapshot& sum, const latency_snapshot& more) {
+  if (sum.counts.size() < more.counts.size()) sum.counts.resize(more.counts.size());
+  for (std::size_t i = 0; i < more.counts.size(); ++i) sum.counts[i] += more.counts[i];
+  sum.count += more.count;
+  sum.sum += more.sum;
+}
+
+void add(pool_stats& sum, const pool_stats& more) {
+  for (const auto field : {&pool_stats::lent, &pool_stats::idle, &pool_stats::opening, &pool_stats::lost, &pool_stats::closing, &pool_stats::pinging,
+                           &pool_stats::waiting, &pool_stats::min, &pool_stats::max}) {
+    sum.*field += more.*field;
+  }
+  for (const auto field : {&pool_stats::opened, &pool_stats::open_failures, &pool_stats::closed, &pool_stats::pings_failed, &pool_stats::leaks}) {
+    sum.*field += more.*field;
+  }
+  sum.down = sum.down || more.down;
+  for (std::size_t i = 0; i < sum.refused.size(); ++i) sum.refused[i] += more.refused[i];
+  for (std::size_t i = 0; i < sum.timeouts.size(); ++i) sum.timeouts[i] += more.timeouts[i];
+  for (const auto field : {&pool_stats::wait, &pool_stats::hold, &pool_stats::open}) add(sum.*field, more.*field);
+}
+
+}  // namespace
+
+pg_cluster::pg_cluster(const postgres_cluster_config& config)
+    : config_{validated(config)},
+      nodes_(config_.nodes.size()),
+      watch_{config_.routing, watched_of(config_), [this](const route_change& change) { changed(change); }} {
+  for (std::size_t i = 0; i < config_.nodes.size(); ++i) {
+    auto& made = nodes_[i];
+    made.driver = std::make_shared<pg_driver>(sessions_of(config_, config_.nodes[i]), true);
+    made.name = name_of(config_.nodes[i], made.driver->node()->info);
+  }
+}
+
+pg_cluster::~pg_cluster() = default;
+
+std::size_t pg_cluster::most_sessions() const noexcept {
+  return nodes_.size() * config_.sessions.readers + config_.sessions.writers;
+}
+
+// ---- beginning and end --------------------------------------------------------------------------------------------------------------------
+
+result<void, db_error> pg_cluster::open(const boost::asio::any_io_executor& timers) {
+  watch_.start();
+  const auto until = system_clock_source().now() + config_.sessions.connect_timeout;
+  (void)watch_.wait_for_all(until);
+  // Who is the primary may take another look.
+  for (auto seen = watch_.version(); !watch_.with([](route_core& core, auto) { return core.primary(); }); seen = watch_.version()) {
+    if (system_clock_source().now() >= until) break;
+    if (auto judged = judge_start(); !judged && judged.error() != db_errc::not_primary) return judged;
+    watch_.wait(seen, std::min(until, system_clock_source().now() + 50ms));
+  }
+  if (auto judged = judge_start(); !judged) return judged;
+  for (auto& each : nodes_) {
+    auto config = config_.sessions.database;
+    config.name = (config.name + '-' + each.name).substr(0, 58);  // the pool adds its kind
+    each.writes.emplace(config, each.driver, session_kind::write, timers);
+    each.reads.emplace(config, each.driver, session_kind::read, timers);
+  }
+  // Of the others, one that is down must not hold this up.
+  auto& primary = nodes_[watch_.with([](route_core& core, auto) { return core.primary(); }).value_or(0)];
+  if (const auto warm = primary.reads->sessions().warm_up_for(config_.sessions.connect_timeout); !warm) return primary.reads->error_of(warm.error());
+  return {};
+}
+
+result<void, db_error> pg_cluster::judge_start() {
+  const auto stats = routing();
+  for (const auto& each : stats.nodes) {
+    if (each.state == db_node_state::foreign) return db_error{db_errc::foreign_node, explain({})};
+  }
+  if (stats.primary) return {};
+  for (node_index i = 0; i < nodes_.size(); ++i) {
+    // Nobody answers: the first reason will do.
+    const auto why = watch_.last_failure(i);
+    if (!why.failed()) return db_error{db_errc::not_primary, explain({})};
+  }
+  return watch_.last_failure(0);
+}
+
+void pg_cluster::drain() {
+  draining_.store(true, std::memory_order_relaxed);
+  watch_.stop();
+  std::vector<std::future<result<void, pool_error>>> drained;
+  for (auto& each : nodes_) {
+    each.driver->drain();
+    for (auto* pool : {&each.reads, &each.writes}) {
+      if (*pool) drained.push_back((*pool)->sessions().async_drain(std::chrono::nanoseconds::max(), boost::asio::use_future));
+    }
+  }
+  for (auto& each : drained) (void)each.get();
+}
+
+result<void, db_error> pg_cluster::close() {
+  for (auto& each : nodes_) {
+    if (!each.reads) continue;
+    if (const auto closed = each.driver->close(each.reads->take_closed(), each.writes->take_closed()); !closed) return closed;
+  }
+  return {};
+}
+
+// ---- the way to a session -----------------------------------------------------------------------------------------------------------------
+
+read_question pg_cluster::question_of(const session_options& options, std::uint64_t tried, time_point asked, time_point may_wait_until) const {
+  read_question question;
+  if (options.token != nullptr) question.token = *options.token;
+  if (options.max_staleness) question.fresh_as_of = asked - *options.max_staleness;
+  if (options.on_primary) question.prefer = read_preference::primary;
+  question.tried = tried;
+  question.may_wait_until = may_wait_until;
+  return question;
+}
+
+session_step pg_cluster::next(session_search& search) {
+  if (draining_.load(std::memory_order_relaxed)) return {.refusal = db_errc::shutting_down};
+  const auto now = system_clock_source().now();
+  return search.kind == session_kind::read ? next_read(search, now) : next_write(search, now);
+}
+
+session_step pg_cluster::next_read(session_search& search, time_point now) {
+  const auto patience = search.may_wait ? search.until.sooner(deadline::after(search.asked, config_.routing.buffer_for)).at() : now;
+  const auto question = question_of(search.options, search.tried, search.asked, patience);
+  session_step step;
+  const auto answer = watch_.with([&](route_core& core, std::uint64_t random) { return core.choose_read(question, now, random); });
+  if (answer.action == route_action::use) {
+    search.node = answer.ticket.node;
+    search.epoch = answer.ticket.epoch;
+    search.use = static_cast<std::uint8_t>(answer.ticket.use);
+    search.check_first = answer.how != freshness::not_asked;
+    search.need = answer.need;
+    search.proof_asked = answer.how == freshness::proven ? answer.proof_asked : time_point::min();
+    search.granted = now;
+    step.pool = &*nodes_[search.node].reads;
+  } else if (answer.action == route_action::wait && !search.until.passed(now)) {
+    step.wait_until = search.until.is_never() ? answer.at : std::min(answer.at, search.until.at());
+    step.version = watch_.version();
+  } else {
+    step.refusal = search.last_refusal.failed() ? search.last_refusal : refusal(answer.why);
+  }
+  return step;
+}
+
+session_step pg_cluster::next_write(session_search& search, time_point now) {
+  session_step step;
+  if (search.tried != 0) {
+    // The primary's pool has refused. If that is not over when this one has waited, it stands.
+    search.tried = 0;
+    if (now - search.asked >= config_.routing.buffer_for || search.until.passed(now) || !search.may_wait) {
+      step.refusal = search.last_refusal;
+      return step;
+    }
+    step.wait_until = std::min(now + config_.routing.failover_interval, search.until.is_never() ? time_point::max() : search.until.at());
+    step.version = watch_.version();
+    return step;
+  }
+  const auto held = held_.load(std::memory_order_relaxed);
+  const auto answer = watch_.with([&](route_core& core, auto) { return core.choose_write(now, held); });
+  if (answer.action == route_action::use) {
+    search.node = answer.ticket.node;
+    search.epoch = answer.ticket.epoch;
+    search.use = static_cast<std::uint8_t>(route_use::write);
+    search.check_first = false;
+    search.granted = now;
+    step.pool = &*nodes_[search.node].writes;
+  } else if (answer.action == route_action::wait && search.until.passed(now)) {
+    step.refusal = db_error{db_errc::timed_out, "waiting for a primary: " + std::string{to_string(answer.why)}};
+  } else if (answer.action == route_action::wait) {
+    step.wait_until = search.until.is_never() ? answer.at : std::min(answer.at, search.until.at());
+    step.version = watch_.version();
+  } else {
+    step.refusal = search.last_refusal.failed() && answer.why != db_route_refusal::buffer_full ? search.last_refusal : refusal(answer.why);
+  }
+  return step;
+}
+
+db_error pg_cluster::refusal(db_route_refusal why) const {
+  const std::string text{to_string(why)};
+  switch (why) {
+    case db_route_refusal::clusters_disagree: return {db_errc::foreign_node, text};
+    case db_route_refusal::foreign_token: return {db_errc::foreign_token, text};
+    case db_route_refusal::load_cap:
+    case db_route_refusal::unknown_timeline:
+    case db_route_refusal::primary_tried: return {db_errc::no_fresh_node, text};
+    case db_route_refusal::buffer_full: return {db_errc::queue_full, text};
+    default: return {db_errc::not_primary, text};
+  }
+}
+
+void pg_cluster::give_back_node(const session_search& search, query_end how) {
+  const auto now = system_clock_source().now();
+  const route_ticket ticket{static_cast<node_index>(search.node), search.epoch, static_cast<route_use>(search.use)};
+  watch_.with([&](route_core& core, std::uint64_t random) { core.finished(ticket, now, how, now - search.granted, random); });
+}
+
+bool pg_cluster::refused(session_search& search, const pool_error& why) {
+  const bool down = why.code() == pool_errc::backend_down;
+  give_back_node(search, down ? query_end::lost : query_end::cancelled);
+  const bool elsewhere = down || ((why.code() == pool_errc::queue_full || why.code() == pool_errc::exhausted) && search.kind == session_kind::read);
+  if (!elsewhere) return false;
+  search.last_refusal = nodes_[search.node].pool_of(search.kind).error_of(why);
+  search.tried |= std::uint64_t{1} << search.node;
+  if (search.kind == session_kind::write && search.last_refusal == db_errc::not_primary) {
+    const auto now = system_clock_source().now();
+    watch_.with([&](route_core& core, auto) { core.write_refused(static_cast<node_index>(search.node), {search.granted, now}, std::nullopt); });
+  }
+  return true;
+}
+
+bool pg_cluster::accept(session_search& search, session_lease& session) {
+  auto& connection = static_cast<pg_connection&>(**session);
+  if (static_cast<route_use>(search.use) != route_use::replica_read) {
+    const route_ticket ticket{static_cast<node_index>(search.node), search.epoch, static_cast<route_use>(search.use)};
+    if (watch_.with([&](route_core& core, auto) { return core.holds(ticket); })) {
+      search.granted = system_clock_source().now();
+      return true;
+    }
+    give_back_node(search, query_end::cancelled);
+    return false;
+  }
+  const bool fresh = !search.check_first || connection.opened_at() <= search.proof_asked || has_replayed(search, session);
+  if (fresh) search.granted = system_clock_source().now();
+  return fresh;
+}
+
+bool pg_cluster::has_replayed(session_search& search, session_lease& session) {
+  auto& connection = static_cast<pg_connection&>(**session);
+  const auto index = static_cast<node_index>(search.node);
+  const auto last = search.until.sooner(deadline::after(system_clock_source().now(), std::max<std::chrono::nanoseconds>(config_.routing.replay_wait, 20ms)));
+  auto pause = first_pause;
+  for (;;) {
+    const auto asked = system_clock_source().now();
+    const auto position = connection.replay_position(last);
+    const auto answered = system_clock_source().now();
+    if (!position) {
+      const bool late = position.error() == db_errc::timed_out;
+      give_back_node(search, late ? query_end::timed_out : query_end::lost);
+      if (!late) break;  // it may have been this session alone
+      search.tried |= std::uint64_t{1} << index;
+      break;
+    }
+    if (*position) {
+      watch_.with([&](route_core& core, auto) { core.replay_answered(index, {asked, answered}, **position, search.need); });
+      if (**position >= search.need) return true;
+    }
+    if (!*position || last.passed(answered + pause)) {
+      search.tried |= std::uint64_t{1} << index;
+      give_back_node(search, query_end::cancelled);
+      break;
+    }
+    std::this_thread::sleep_for(pause);
+    pause = std::min(2 * pause, longest_pause);
+  }
+  // A session that still waits for an answer goes to be cleaned.
+  give_back(*nodes_[index].driver, std::move(session));
+  return false;
+}
+
+// ---- the end of a transaction -------------------------------------------------------------------------------------------------------------
+
+void pg_cluster::ended(const session_search& search, session_lease session, transaction_end& end) noexcept {
+  auto& connection = static_cast<pg_connection&>(**session);
+  auto& driver = *nodes_[search.node].driver;
+  try {
+    if (end.failure == db_errc::commit_unknown) resolve(search, connection, end);
+    note_end(search, connection, end);
+  } catch (...) {  // no memory for a log line; what is counted was counted
+  }
+  give_back(driver, std::move(session));
+}
+
+void pg_cluster::resolve(const session_search& search, const pg_connection& connection, transaction_end& end) {
+  const auto transaction = pg_transaction::of(connection);
+  if (!transaction) return;
+  const auto limit = pg_outcome_limit(search.until, config_.routing.buffer_for);
+  for (auto now = system_clock_source().now(); !limit.passed(now); now = system_clock_source().now()) {
+    const auto seen = watch_.version();
+    const auto primary = watch_.with([](route_core& core, auto) { return core.primary(); });
+    if (primary) {
+      const bool same = *primary == search.node;
+      if (!same) {
+        // A number that it had not come to before it took over may be another transaction's there.
+        const auto before = watch_.last_as_standby(*primary);
+        if (before.place.timeline != transaction->timeline || transaction->id >= before.next_transaction) return;
+      }
+      const auto soon = limit.sooner(deadline::after(now, config_.sessions.connect_timeout));
+      if (settle_outcome(ask_outcome(nodes_[*primary].driver->node()->info, *transaction, same, soon), end)) return;
+    }
+    watch_.wait(seen, std::min(limit.at(), now + 20ms));
+  }
+}
+
+void pg_cluster::note_end(const session_search& search, pg_connection& connection, const transaction_end& end) {
+  const auto now = system_clock_source().now();
+  const auto index = static_cast<node_index>(search.node);
+  const measured when{search.granted, now};
+  const auto position = connection.position();
+  const bool committed = !end.thrown && !end.failure.failed() && !end.returned.failed();
+  const route_ticket ticket{index, search.epoch, static_cast<route_use>(search.use)};
+  const auto system = watch_.with([&](route_core& core, std::uint64_t random) {
+    core.finished(ticket, now, end_of(end), now - search.granted, random);
+    const auto standby = connection.was_answered() ? connection.is_standby() : std::nullopt;
+    if (end.failure == db_errc::not_primary) {
+      core.write_refused(index, when, standby);
+    } else if (standby) {
+      core.role_reported(index, when, *standby);
+    }
+    if (committed && position && position->flushed) core.committed(index, when, {position->timeline, position->lsn});
+    return core.system();
+  });
+  if (!committed || !position || !system || search.options.token == nullptr) return;
+  (void)search.options.token->merge({*system, position->timeline, position->lsn, !position->flushed});
+}
+
+// ---- waiting ------------------------------------------------------------------------------------------------------------------------------
+
+void pg_cluster::wait(const session_step& step) {
+  held_.fetch_add(1, std::memory_order_relaxed);
+  watch_.wait(step.version, step.wait_until.value_or(time_point::max()));
+  held_.fetch_sub(1, std::memory_order_relaxed);
+}
+
+// As often as a blocked caller asks at the latest: the router's answer names the time, and that is near.
+void pg_cluster::async_wait(const session_step& step, const boost::asio::any_io_executor& threads,
+                            boost::asio::any_completion_handler<void()> handler) {
+  held_.fetch_add(1, std::memory_order_relaxed);
+  const auto slot = boost::asio::get_associated_cancellation_slot(handler);
+  const auto timer = std::make_shared<boost::asio::steady_timer>(threads, step.wait_until.value_or(time_point::max()));
+  auto over = [this, timer, waiting = std::move(handler)](const boost::system::error_code&) mutable {
+    held_.fetch_sub(1, std::memory_order_relaxed);
+    std::move(waiting)();
+  };
+  timer->async_wait(boost::asio::bind_cancellation_slot(slot, std::move(over)));
+}
+
+bool pg_cluster::async_query(const std::shared_ptr<query_operation>& operation, const session_options& options, deadline until) {
+  if (draining_.load(std::memory_order_relaxed) || config_.sessions.query_connections == 0) return false;
+  const auto now = system_clock_source().now();
+  const auto question = question_of(options, 0, now, now);
+  session_search search{session_kind::read, options, until, false};
+  const auto answer = watch_.with([&](route_core& core, std::uint64_t random) { return core.choose_read(question, now, random); });
+  if (answer.action != route_action::use) return false;
+  search.node = answer.ticket.node;
+  search.epoch = answer.ticket.epoch;
+  search.use = static_cast<std::uint8_t>(answer.ticket.use);
+  search.granted = now;
+  // When the shared connections were opened is not known here, so they prove nothing.
+  if (answer.how != freshness::not_asked) {
+    give_back_node(search, query_end::cancelled);
+    return false;
+  }
+  operation->when_done([this, ticket = answer.ticket, now](const result<row_set, db_error>& rows) {
+    transaction_end end;
+    if (!rows) end.failure = rows.error();
+    const auto over = system_clock_source().now();
+    watch_.with([&](route_core& core, std::uint64_t random) { core.finished(ticket, over, end_of(end), over - now, random); });
+  });
+  if (nodes_[search.node].driver->async_query(operation, until)) return true;
+  operation->when_done(nullptr);
+  give_back_node(search, query_end::cancelled);
+  return false;
+}
+
+// ---- what is known ------------------------------------------------------------------------------------------------------------------------
+
+void pg_cluster::changed(const route_change& change) {
+  if (change.node != no_node) {
+    auto& given_up = nodes_[change.node].driver->node()->given_up;
+    if (change.kind == route_change_kind::node_down) given_up.store(true, std::memory_order_relaxed);
+    if (change.kind == route_change_kind::node_up) given_up.store(false, std::memory_order_relaxed);
+  }
+  switch (change.kind) {
+    case route_change_kind::system_known:
+    case route_change_kind::primary_is:
+    case route_change_kind::node_up:
+    case route_change_kind::node_returned: return log(log_level::info, change);
+    case route_change_kind::node_ejected:
+    case route_change_kind::node_down:
+    case route_change_kind::primary_lost: return log(log_level::warning, change);
+    case route_change_kind::two_primaries:
+    case route_change_kind::node_foreign: return log(log_level::error, change);
+  }
+}
+
+void pg_cluster::log(log_level level, const route_change& change) const {
+  const auto& database = config_.sessions.database;
+  if (!database.log) return;
+  const auto epoch = std::to_string(change.epoch);
+  const std::string_view who = change.node == no_node ? std::string_view{} : nodes_[change.node].name;
+  const auto why = change.kind == route_change_kind::node_down ? watch_.last_failure(change.node).what() : std::string{};
+  const std::array<log_field, 5> fields{
+      {{"database", database.name}, {"node", who}, {"change", to_string(change.kind)}, {"epoch", epoch}, {"why", why}}};
+  database.log(log_event{level, "db", "the cluster has changed", fields});
+}
+
+pool_stats pg_cluster::stats_of(session_kind kind) const {
+  pool_stats sum;
+  for (const auto& each : nodes_) {
+    const auto& pool = kind == session_kind::read ? each.reads : each.writes;
+    if (pool) add(sum, pool->sessions().stats());
+  }
+  return sum;
+}
+
+statement_cache_stats pg_cluster::cache_stats() const noexcept {
+  statement_cache_stats sum;
+  for (const auto& each : nodes_) {
+    const auto more = each.driver->cache_stats();
+    sum.hits += more.hits;
+    sum.misses += more.misses;
+    sum.evictions += more.evictions;
+  }
+  return sum;
+}
+
+routing_stats pg_cluster::routing() {
+  return watch_.with([](route_core& core, auto) { return core.stats(system_clock_source().now()); });
+}
+
+std::string pg_cluster::explain(const session_options& options) {
+  const auto now = system_clock_source().now();
+  const auto question = question_of(options, 0, now, now);
+  return watch_.with([&](route_core& core, auto) { return core.explain(question, now); });
+}
+
+}  // namespace spillway::detail
+
+namespace spillway {
+
+namespace {
+
+detail::pg_cluster* cluster_of(const database& db) noexcept { return dynamic_cast<detail::pg_cluster*>(&detail::database_access::source(db)); }
+
+}  // namespace
+
+result<database, db_error> open_postgres_cluster(const postgres_cluster_config& config) {
+  return detail::open_database(config.sessions.database, std::make_shared<detail::pg_cluster>(config));
+}
+
+result<routing_stats, db_error> routing_of(const database& db) {
+  if (auto* const cluster = cluster_of(db)) return cluster->routing();
+  return db_error{db_errc::not_supported, "this database is not a cluster: nothing is routed"};
+}
+
+std::string explain_routing(const database& db, const session_options& options) {
+  auto* const cluster = cluster_of(db);
+  return cluster != nullptr ? cluster->explain(options) : std::string{"one server, so nothing is routed"};
+}
+
+}  // namespace spillway

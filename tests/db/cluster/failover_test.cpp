@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: Apache-2.0
+// Servers that freeze, die and change their roles.
+#include "db/cluster/cluster_fixture.hpp"
+#include "db/support/tcp_relay.hpp"
+
+#include <doctest/doctest.h>
+
+#include <future>
+#include <map>
+#include <vector>
+
+using namespace spillway;
+using namespace spillway::tests;
+
+namespace {
+
+std::int64_t count_of(const postgres_cluster& cluster, int node, std::string_view where) {
+  return std::stoll(cluster.value("SELECT count(*) FROM entry WHERE " + std::string{where}, node));
+}
+
+/// Writes rows one after the other on several threads until told to stop, by `run_tx`; keeps the numbers of those that were committed.
+class writers {
+ public:
+  explicit writers(database& db, int threads = 4) {
+    for (int i = 0; i < threads; ++i) {
+      threads_.push_back(std::async(std::launch::async, [this, &db, i] {
+        std::vector<std::int64_t> committed;
+        for (std::int64_t n = 0; !stop_; ++n) {
+          const auto id = (i + 1) * 1'000'000'000 + n;
+          session_options options{20s};
+          const auto done = db.run_tx([&](write_session& s) { return s.execute("INSERT INTO entry (id) VALUES ($1)", id); }, options);
+          if (done) {
+            committed.push_back(id);
+            ++done_count;
+          } else if (done.error() == db_errc::commit_unknown) {
+            ++unknown;
+          } else {
+            ++failed;
+            last_failure = done.error().what();
+          }
+        }
+        return committed;
+      }));
+    }
+  }
+  std::vector<std::int64_t> stop() {
+    stop_ = true;
+    std::vector<std::int64_t> all;
+    for (auto& each : threads_) {
+      auto some = each.get();
+      all.insert(all.end(), some.begin(), some.end());
+    }
+    return all;
+  }
+  /// Until that many more are committed.
+  void wait_for(int more) {
+    const auto before = done_count.load();
+    wait_until([&] { return done_count >= before + more; });
+  }
+  std::atomic<int> done_count{0};
+  std::atomic<int> failed{0};
+  std::atomic<int> unknown{0};
+  std::string last_failure;
+
+ private:
+  std::atomic<bool> stop_{false};
+  std::vector<std::future<std::vector<std::int64_t>>> threads_;
+};
+
+}  // namespace
+
+TEST_CASE("failover.a_planned_switchover_fails_nothing") {
+  cluster_fixture fixture;
+  auto db = fixture.open();
+  make_table(db);
+  writers load{db};
+  load.wait_for(100);
+  // In order: the primary ends, and hands over all that it has.
+  fixture.cluster.halt(0, "INT");
+  fixture.cluster.promote(1);
+  wait_until([&] { return routing_of(db).value().primary == 1U; });
+  fixture.cluster.follow(2, 1);
+  fixture.cluster.rejoin(0, 1);
+  wait_until([&] { return node_of(routing_of(db).value(), "a").role == db_node_role::replica; });
+  load.wait_for(100);
+  const auto committed = load.stop();
+  INFO(load.last_failure);
+  CHECK(load.failed.load() == 0);
+  CHECK(load.unknown.load() == 0);
+  CHECK(count_of(fixture.cluster, 1, "true") == static_cast<std::int64_t>(committed.size()));
+  CHECK(committed.size() > 100);
+  // The old one serves reads as a replica.
+  wait_until([&] { return db.read(server_of).value() == "a"; });
+}
+
+TEST_CASE("failover.a_killed_primary_is_replaced_and_never_written_to_again") {
+  cluster_fixture fixture;
+  auto db = fixture.open();
+  make_table(db);
+  writers load{db};
+  load.wait_for(100);
+  fixture.cluster.halt(0, "KILL");
+  fixture.cluster.promote(1);
+  const auto accepts = std::chrono::steady_clock::now();  // a little later than it does
+  wait_until([&] { return routing_of(db).value().primary == 1U; });
+  const auto found = std::chrono::steady_clock::now() - accepts;
+  MESSAGE("found after " << std::chrono::duration_cast<std::chrono::milliseconds>(found).count() << " ms");
+  load.wait_for(100);
+  // It comes back as it was, and does not know that it is none any more.
+  fixture.cluster.resume(0);
+  wait_until([&] { return node_of(routing_of(db).value(), "a").state == db_node_state::fenced; });
+  const auto on_old = count_of(fixture.cluster, 0, "true");
+  load.wait_for(200);
+  CHECK(count_of(fixture.cluster, 0, "true") == on_old);
+  CHECK(routing_of(db).value().primary == 1U);
+  const auto committed = load.stop();
+  INFO(load.last_failure);
+  CHECK(load.failed.load() == 0);
+  CHECK(committed.size() > 100);
+  CHECK(db.write([](write_session& s) { return server_of(s); }).value() == "b");
+}
+
+TEST_CASE("failover.reads_go_on_while_a_replica_freezes_and_return_to_it_after") {
+  cluster_fixture fixture;
+  auto db = fixture.open();
+  make_table(db);
+  std::atomic<bool> stop{false};
+  std::atomic<int> failed{0};
+  std::atomic<int> answered{0};
+  std::string why;
+  std::vector<std::thread> readers;
+  for (int i = 0; i < 4; ++i) {
+    readers.emplace_back([&] {
+      while (!stop) {
+        const auto read = db.run_read(server_of, session_options{10s});
+        if (read) ++answered;
+        else if (failed++ == 0) why = read.error().what();
+      }
+    });
+  }
+  wait_until([&] { return answered > 200; });
+  fixture.cluster.halt(2, "STOP");
+  wait_until([&] {
+    const auto state = node_of(routing_of(db).value(), "c").state;
+    return state == db_node_state::down || state == db_node_state::ejected;
+  });
+  const auto then = answered.load();
+  wait_until([&] { return answered > then + 200; });
+  fixture.cluster.resume(2);
+  wait_until([&] { return node_of(routing_of(db).value(), "c").state == db_node_state::usable; });
+  const auto chosen = node_of(routing_of(db).value(), "c").chosen;
+  wait_until([&] { return node_of(routing_of(db).value(), "c").chosen > chosen + 20; });
+  stop = true;
+  for (auto& each : readers) each.join();
+  INFO(why);
+  CHECK(failed.load() == 0);
+}
+
+TEST_CASE("failover.reads_go_to_the_primary_when_no_replica_is_left") {
+  cluster_fixture fixture{1};
+  auto config = fixture.config();
+  config.routing.buffer_for = 0ms;
+  auto db = open_postgres_cluster(config).value();
+  make_table(db);
+  CHECK(db.read(server_of).value() == "b");
+  fixture.cluster.halt(1, "KILL");
+  int served{0};
+  for (int i = 0; i < 50; ++i) {
+    const auto read = db.run_read(server_of);
+    if (read && *read == "a") ++served;
+  }
+  CHECK(served == 50);
+  // And where there is nobody at all, the error says so, at once.
+  fixture.cluster.halt(0, "KILL");
+  wait_until([&] { return !routing_of(db).value().primary; });
+  const auto nobody = db.write([](write_session& s) { return server_of(s); });
+  REQUIRE_FALSE(nobody.has_value());
+  CHECK(nobody.error() == db_errc::not_primary);
+  CHECK(nobody.error().message().find("the primary does not answer") != std::string::npos);
+}
+
+TEST_CASE("failover.what_waits_for_a_primary_is_bounded_and_ends") {
+  cluster_fixture fixture{1};
+  auto config = fixture.config();
+  config.routing.buffer_for = 60s;
+  config.routing.max_buffered = 2;
+  auto db = open_postgres_cluster(config).value();
+  make_table(db);
+  fixture.cluster.halt(0, "KILL");
+  wait_until([&] { return !routing_of(db).value().primary; });
+  const auto write = [&](std::int64_t id, session_options options) {
+    return db.write([&](write_session& s) { return s.execute("INSERT INTO entry (id) VALUES ($1)", id); }, options);
+  };
+  auto first = std::async(std::launch::async, [&] { return write(1, session_options{30s}); });
+  auto second = std::async(std::launch::async, [&] { return write(2, session_options{300ms}); });
+  // A third is refused once both wait.
+  wait_until([&] {
+    const auto third = db.write([](write_session& s) { return server_of(s); }, session_options{1ms});
+    return third.error() == db_errc::queue_full;
+  });
+  const auto late = second.get();
+  REQUIRE_FALSE(late.has_value());
+  CHECK(late.error() == db_errc::timed_out);
+  fixture.cluster.promote(1);
+  CHECK(first.get().has_value());
+  CHECK(count_of(fixture.cluster, 1, "id = 1") == 1);
+}
+
+TEST_CASE("failover.closing_ends_what_waits_for_a_primary") {
+  cluster_fixture fixture{0};
+  auto config = fixture.config();
+  config.routing.buffer_for = 60s;
+  auto db = open_postgres_cluster(config).value();
+  fixture.cluster.halt(0, "KILL");
+  wait_until([&] { return !routing_of(db).value().primary; });
+  auto blocked = std::async(std::launch::async, [&] { return db.write([](write_session&) {}, session_options{60s}); });
+  std::promise<db_error> answer;
+  auto nothing = [](write_session&) {};
+  db.async_write(nothing, session_options{60s}, [&](std::exception_ptr, result<void, db_error> done) { answer.set_value(done.error()); });
+  CHECK(db.close().has_value());
+  CHECK(blocked.get().error() == db_errc::shutting_down);
+  CHECK(answer.get_future().get() == db_errc::shutting_down);
+}
+
+TEST_CASE("failover.the_end_of_a_commit_without_an_answer_is_found_out") {
+  cluster_fixture fixture{1};
+  tcp_relay relay{fixture.cluster.port(0)};
+  auto config = fixture.config();
+  config.nodes[0].url = "postgresql://spillway@127.0.0.1:" + std::to_string(relay.port()) + "/postgres?sslmode=disable";
+  auto db = open_postgres_cluster(config).value();
+  make_table(db);
+  std::int64_t id{0};
+  for (const bool server_hears : {true, false}) {
+    ++id;
+    int runs{0};
+    relay.cut_at(std::string{"COMMIT\0", 7}, server_hears);  // not that of READ COMMITTED
+    const auto done = db.run_tx([&](write_session& s) {
+      ++runs;
+      return s.execute("INSERT INTO entry (id) VALUES ($1)", id);
+    }, session_options{10s});
+    CHECK(done.has_value());
+    CHECK(runs == (server_hears ? 1 : 2));  // what was not committed is done again, and what was is not
+    CHECK(count_of(fixture.cluster, 0, "id = " + std::to_string(id)) == 1);
+  }
+  CHECK(db.stats().writes.committed >= 3);
+}

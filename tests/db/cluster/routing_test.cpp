@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: Apache-2.0
+// A primary and two replicas, all well: who serves what.
+#include "db/cluster/cluster_fixture.hpp"
+
+#include <doctest/doctest.h>
+
+#include <future>
+#include <map>
+#include <stdexcept>
+#include <thread>
+
+using namespace spillway;
+using namespace spillway::tests;
+
+namespace {
+
+/// Shared by the cases here, none of which harms it.
+cluster_fixture& calm() {
+  static cluster_fixture fixture;
+  return fixture;
+}
+
+session_options with(consistency_token& token) {
+  session_options options;
+  options.token = &token;
+  return options;
+}
+
+}  // namespace
+
+TEST_CASE("cluster.writes_go_to_the_primary_and_reads_to_the_replicas") {
+  auto config = calm().config();
+  config.routing.strategy = read_strategy::round_robin;
+  auto db = open_postgres_cluster(config).value();
+  CHECK(db.system_name() == "postgresql");
+  make_table(db);
+  std::map<std::string, int> reads;
+  for (int i = 0; i < 60; ++i) ++reads[db.read(server_of).value()];
+  CHECK(reads["a"] == 0);
+  CHECK(reads["b"] > 5);
+  CHECK(reads["c"] > 5);
+  const auto on_a = db.write([](write_session& s) { return server_of(s); });
+  CHECK(on_a.value() == "a");
+  session_options primary;
+  primary.on_primary = true;
+  CHECK(db.read(server_of, primary).value() == "a");
+  const auto stats = routing_of(db).value();
+  REQUIRE(stats.primary);
+  CHECK(stats.nodes[*stats.primary].name == "a");
+  CHECK(node_of(stats, "b").role == db_node_role::replica);
+  CHECK(stats.system != 0);
+  for (const auto& each : stats.nodes) CHECK(each.in_flight == 0);
+  const auto text = explain_routing(db);
+  CHECK(text.find("primary a") != std::string::npos);
+  CHECK(text.find("b: usable") != std::string::npos);
+}
+
+TEST_CASE("cluster.a_token_shows_every_reader_what_was_written") {
+  auto db = calm().open();
+  make_table(db);
+  db.write([](write_session& s) { return s.execute("DELETE FROM entry"); }).value();
+  consistency_token token;
+  int stale{0};
+  std::map<std::string, int> served;
+  for (std::int64_t i = 0; i < 500; ++i) {
+    db.write([&](write_session& s) { return s.execute("INSERT INTO entry (id) VALUES ($1)", i); }, with(token)).value();
+    REQUIRE_FALSE(token.empty());
+    // As it travels: another part of the program, that knows the text alone.
+    auto seen = consistency_token::parse(token.to_string()).value();
+    const auto read = db.read([&](read_session& s) {
+      ++served[server_of(s)];
+      return s.query_one<std::int64_t>("SELECT id FROM entry WHERE id = $1", i).value().has_value();
+    }, with(seen));
+    if (!read.value()) ++stale;
+  }
+  CHECK(stale == 0);
+  CHECK(served["b"] + served["c"] >= 450);
+  const auto stats = routing_of(db).value();
+  CHECK(stats.proven + stats.checks > 0);
+}
+
+TEST_CASE("cluster.a_token_is_served_by_the_primary_while_the_replicas_are_behind") {
+  auto& fixture = calm();
+  auto db = fixture.open();
+  make_table(db);
+  fixture.cluster.lag(1, 30);
+  fixture.cluster.lag(2, 30);
+  consistency_token token;
+  const std::int64_t id{100'000};
+  db.write([&](write_session& s) { return s.execute("INSERT INTO entry (id) VALUES ($1)", id); }, with(token)).value();
+  for (int i = 0; i < 20; ++i) {
+    const auto read = db.read([&](read_session& s) {
+      CHECK(server_of(s) == "a");
+      return s.query_one<std::int64_t>("SELECT id FROM entry WHERE id = $1", id).value().has_value();
+    }, with(token));
+    CHECK(read.value());
+  }
+  // Without a demand a replica will do, and so it does with one that it meets.
+  CHECK(db.read(server_of).value() != "a");
+  session_options old_enough;
+  old_enough.max_staleness = 1h;
+  CHECK(db.read(server_of, old_enough).has_value());
+  fixture.cluster.lag(1, 0);
+  fixture.cluster.lag(2, 0);
+  wait_until([&] { return db.read(server_of, with(token)).value() != "a"; });
+}
+
+TEST_CASE("cluster.a_bound_on_staleness_is_kept") {
+  auto& fixture = calm();
+  auto db = fixture.open();
+  make_table(db);
+  fixture.cluster.lag(1, 30);
+  std::atomic<bool> stop{false};
+  std::thread writer{[&] {
+    for (int i = 0; !stop; ++i) {
+      (void)db.write([&](write_session& s) { return s.execute("INSERT INTO entry (id, note) VALUES ($1, 'now') ON CONFLICT (id) DO UPDATE SET note = clock_timestamp()::text", 200'000); });
+    }
+  }};
+  session_options fresh;
+  fresh.max_staleness = 500ms;
+  std::map<std::string, int> served;
+  // b is behind by more than that from then on.
+  wait_until([&] {
+    const auto stats = routing_of(db).value();
+    const auto& b = node_of(stats, "b");
+    return b.lag && *b.lag > 1s;
+  });
+  for (int i = 0; i < 200; ++i) ++served[db.read(server_of, fresh).value()];
+  CHECK(served["b"] == 0);
+  CHECK(served["c"] > 100);
+  stop = true;
+  writer.join();
+  fixture.cluster.lag(1, 0);
+  wait_until([&] { return db.read(server_of, fresh).value() == "b"; });
+}
+
+TEST_CASE("cluster.an_asynchronous_call_is_routed_alike") {
+  auto db = calm().open();
+  make_table(db);
+  consistency_token token;
+  std::promise<bool> found;
+  const std::int64_t id{300'000};
+  auto write = [&](write_session& s) { return s.execute("INSERT INTO entry (id) VALUES ($1)", id); };
+  db.async_write(write, with(token), [&](std::exception_ptr, result<std::uint64_t, db_error> done) {
+    REQUIRE(done.has_value());
+    auto read = [&](read_session& s) { return s.query_one<std::int64_t>("SELECT id FROM entry WHERE id = $1", id).value().has_value(); };
+    db.async_read(read, with(token), [&](std::exception_ptr, result<bool, db_error> seen) { found.set_value(seen.value()); });
+  });
+  CHECK(found.get_future().get());
+  // One that asks for nothing shares connections with others, on a replica.
+  std::promise<std::string> served;
+  db.async_query(sql_query{"SELECT current_setting('cluster_name')"}, {}, [&](result<row_set, db_error> rows) {
+    served.set_value(rows.value()[0].get<std::string>(0));
+  });
+  const auto name = served.get_future().get();
+  CHECK((name == "node1" || name == "node2"));
+  wait_until([&] {
+    const auto stats = routing_of(db).value();
+    return node_of(stats, "b").in_flight + node_of(stats, "c").in_flight == 0;
+  });
+}
+
+TEST_CASE("cluster.a_token_of_another_system_is_refused") {
+  auto db = calm().open();
+  consistency_token token{42, 1, 1};
+  const auto read = db.read(server_of, with(token));
+  REQUIRE_FALSE(read.has_value());
+  CHECK(read.error() == db_errc::foreign_token);
+}
+
+TEST_CASE("cluster.a_server_of_another_system_is_refused_at_the_start") {
+  const cluster_fixture other{0};
+  auto config = calm().config();
+  config.nodes.push_back({other.cluster.url(0), "stranger"});
+  const auto opened = open_postgres_cluster(config);
+  REQUIRE_FALSE(opened.has_value());
+  CHECK(opened.error() == db_errc::foreign_node);
+  CHECK(opened.error().message().find("stranger: belongs to another database system") != std::string::npos);
+}
+
+TEST_CASE("cluster.the_start_says_what_is_wrong") {
+  auto config = calm().config();
+  config.sessions.connect_timeout = 3s;
+  SUBCASE("no primary among the nodes") {
+    config.nodes.erase(config.nodes.begin());
+    const auto opened = open_postgres_cluster(config);
+    REQUIRE_FALSE(opened.has_value());
+    CHECK(opened.error() == db_errc::not_primary);
+    CHECK(opened.error().message().find("there is no primary") != std::string::npos);
+  }
+  SUBCASE("nobody there") {
+    for (auto& each : config.nodes) each.url = "postgresql://spillway@127.0.0.1:1/postgres";
+    config.nodes[0].name = "x";
+    const auto opened = open_postgres_cluster(config);
+    REQUIRE_FALSE(opened.has_value());
+    CHECK(opened.error() == db_errc::cannot_open);
+    CHECK(opened.error().message().find("127.0.0.1:1") != std::string::npos);
+  }
+  SUBCASE("wrong password") {
+    for (auto& each : config.nodes) {
+      const auto at = each.url.find("spillway@");
+      each.url.replace(at, 8, "guarded:wrong");
+    }
+    const auto opened = open_postgres_cluster(config);
+    REQUIRE_FALSE(opened.has_value());
+    CHECK(opened.error() == db_errc::authentication_failed);
+    CHECK(opened.error().message().find("wrong") == std::string::npos);
+  }
+  SUBCASE("the same name twice") {
+    config.nodes[1].name = "a";
+    CHECK_THROWS_WITH_AS((void)open_postgres_cluster(config), "postgres_cluster_config: nodes[1].name is 'a', as that of another node; each must have its own",
+                         std::invalid_argument);
+  }
+  SUBCASE("a url in the wrong place") {
+    config.sessions.url = config.nodes[0].url;
+    CHECK_THROWS_AS((void)open_postgres_cluster(config), std::invalid_argument);
+  }
+  SUBCASE("a url that is none") {
+    config.nodes[2].url = "nonsense";
+    CHECK_THROWS_AS((void)open_postgres_cluster(config), std::invalid_argument);
+  }
+}
+
+TEST_CASE("cluster.a_single_server_is_no_cluster") {
+  auto config = calm().config();
+  postgres_config one = config.sessions;
+  one.url = config.nodes[0].url;
+  auto db = open_postgres(one).value();
+  CHECK(routing_of(db).error() == db_errc::not_supported);
+}
