@@ -4,6 +4,8 @@
 #include "db_driver.hpp"
 #include "session_pool.hpp"
 
+#include <spillway/core/metric_writer.hpp>
+
 #include <boost/asio/any_completion_handler.hpp>
 #include <boost/asio/any_io_executor.hpp>
 
@@ -94,6 +96,8 @@ class SPILLWAY_EXPORT session_source {
 
   [[nodiscard]] virtual pool_stats stats_of(session_kind kind) const = 0;
   [[nodiscard]] virtual statement_cache_stats cache_stats() const noexcept = 0;
+  /// What there is beside what every database has.
+  virtual void write_metrics(std::string_view, metric_writer&) {}
 };
 
 /// The way from a `database` to its source, for what only one engine has.

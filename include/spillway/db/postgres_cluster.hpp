@@ -7,6 +7,7 @@
 #include <spillway/db/postgres.hpp>
 #include <spillway/db/routing.hpp>
 
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -54,6 +55,8 @@ struct postgres_cluster_config {
 
 /// What the router of a database knows. Errors: db_errc::not_supported if it has none.
 [[nodiscard]] SPILLWAY_EXPORT result<routing_stats, db_error> routing_of(const database& db);
+/// A `routing_of` that may be kept longer than the database.
+[[nodiscard]] SPILLWAY_EXPORT std::function<result<routing_stats, db_error>()> routing_reporter(const database& db);
 /// Each node, with the reason why a read with these options would go there or not, in a line each.
 [[nodiscard]] SPILLWAY_EXPORT std::string explain_routing(const database& db, const session_options& options = {});
 

@@ -42,6 +42,11 @@ struct routing_config {
   backoff_config probe_backoff{std::chrono::milliseconds{50}, std::chrono::milliseconds{1'000}};  ///< Between probes of a node that fails.
   std::uint32_t down_after{2};                       ///< Probes in a row without an answer. A refused one is enough by itself. In [1, 100].
 
+  // Queries of `async_query` that take long.
+  /// Share of them for which a second replica may be asked as well, once they take longer than 95 % of the others: the first answer counts.
+  /// In [0, 0.5]; 0: none.
+  double hedge_ratio{0};
+
   // Replicas that answer badly.
   std::uint32_t eject_after{3};                      ///< Queries in a row that were lost or timed out. In [1, 1'000].
   double eject_latency_factor{8.0};                  ///< Slower than the middle of the others by this factor. In [1.5, 1'000].
@@ -126,6 +131,7 @@ struct routing_stats {
   std::uint64_t checks_missed{0};
   std::uint64_t fallbacks{0};
   std::size_t fallbacks_in_flight{0};
+  std::uint64_t hedged{0};             ///< Queries that were asked of a second node as well.
   std::vector<std::uint64_t> refusals;  ///< By db_route_refusal.
 };
 

@@ -3,6 +3,9 @@
 #include "db/cluster/cluster_fixture.hpp"
 #include "db/support/tcp_relay.hpp"
 
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+
 #include <doctest/doctest.h>
 
 #include <future>
@@ -192,13 +195,16 @@ TEST_CASE("failover.what_waits_for_a_primary_is_bounded_and_ends") {
     return db.write([&](write_session& s) { return s.execute("INSERT INTO entry (id) VALUES ($1)", id); }, options);
   };
   auto first = std::async(std::launch::async, [&] { return write(1, session_options{30s}); });
-  auto second = std::async(std::launch::async, [&] { return write(2, session_options{300ms}); });
+  boost::asio::cancellation_signal give_up;
+  std::promise<db_error> second;
+  auto nothing = [](write_session&) {};
+  db.async_write(nothing, session_options{60s},
+                 boost::asio::bind_cancellation_slot(give_up.slot(), [&](std::exception_ptr, result<void, db_error> done) { second.set_value(done.error()); }));
   // A third is refused once both wait.
-  wait_until([&] {
-    const auto third = db.write([](write_session& s) { return server_of(s); }, session_options{1ms});
-    return third.error() == db_errc::queue_full;
-  });
-  const auto late = second.get();
+  wait_until([&] { return write(3, session_options{1ms}).error() == db_errc::queue_full; });
+  give_up.emit(boost::asio::cancellation_type::total);
+  CHECK(second.get_future().get() == db_errc::cancelled);
+  const auto late = write(4, session_options{50ms});
   REQUIRE_FALSE(late.has_value());
   CHECK(late.error() == db_errc::timed_out);
   fixture.cluster.promote(1);

@@ -2,10 +2,14 @@
 // A primary and two replicas, all well: who serves what.
 #include "db/cluster/cluster_fixture.hpp"
 
+#include <spillway/db/routing_health.hpp>
+#include <spillway/metrics/metrics_registry.hpp>
+
 #include <doctest/doctest.h>
 
 #include <future>
 #include <map>
+#include <optional>
 #include <stdexcept>
 #include <thread>
 
@@ -227,4 +231,61 @@ TEST_CASE("cluster.a_single_server_is_no_cluster") {
   one.url = config.nodes[0].url;
   auto db = open_postgres(one).value();
   CHECK(routing_of(db).error() == db_errc::not_supported);
+}
+
+TEST_CASE("cluster.metrics_and_health_tell_what_the_router_knows") {
+  auto& fixture = calm();
+  std::optional<database> db{fixture.open()};
+  make_table(*db);
+  for (int i = 0; i < 20; ++i) (void)db->read(server_of).value();
+  metrics_registry registry;
+  const auto binding = bind(registry, "shop", *db);
+  const auto text = expose(registry);
+  CHECK(text.find("spillway_db_node_up{database=\"shop\",node=\"c\"} 1") != std::string::npos);
+  CHECK(text.find("spillway_db_node_primary{database=\"shop\",node=\"a\"} 1") != std::string::npos);
+  CHECK(text.find("spillway_db_replica_lag_seconds{database=\"shop\",node=\"b\"}") != std::string::npos);
+  CHECK(text.find("spillway_db_route_refusals_total{database=\"shop\",reason=\"primary_down\"} 0") != std::string::npos);
+  const health_check_context context{deadline::never(), {}};
+  const auto primary = primary_health_check(*db);
+  const auto replicas = replica_health_check(*db, 1s);
+  CHECK(primary(context).message == "primary: a");
+  wait_until([&] { return replicas(context).state == health_state::ok; });
+  fixture.cluster.lag(1, 30);
+  db->write([](write_session& s) { return s.execute("INSERT INTO entry (id) VALUES (400000) ON CONFLICT DO NOTHING"); }).value();
+  wait_until([&] { return replicas(context).state == health_state::degraded; });
+  CHECK(replicas(context).message.find("b: ") == 0);
+  CHECK(replicas(context).message.find("ms behind") != std::string::npos);
+  CHECK(primary(context).state == health_state::ok);
+  fixture.cluster.lag(1, 0);
+  db.reset();
+  CHECK(replicas(context).state != health_state::failed);  // a check may be kept longer
+}
+
+TEST_CASE("cluster.a_slow_query_is_hedged_within_the_budget") {
+  auto& fixture = calm();
+  auto config = fixture.config();
+  config.routing.hedge_ratio = 0.05;
+  config.routing.eject_latency_floor = 1h;
+  config.routing.strategy = read_strategy::round_robin;
+  auto db = open_postgres_cluster(config).value();
+  // One in twenty is slow, on one replica alone.
+  const sql_query slow_on_b{"SELECT CASE WHEN current_setting('cluster_name') = 'node1' AND random() < 0.1 THEN pg_sleep(0.2)::text ELSE '' END"};
+  const auto ask = [&] {
+    const auto began = std::chrono::steady_clock::now();
+    std::promise<void> answered;
+    db.async_query(slow_on_b, 10s, [&](result<row_set, db_error> rows) {
+      CHECK(rows.has_value());
+      answered.set_value();
+    });
+    answered.get_future().get();
+    return std::chrono::steady_clock::now() - began;
+  };
+  for (int i = 0; i < 300; ++i) ask();
+  int slow{0};
+  const auto before = routing_of(db).value().hedged;
+  for (int i = 0; i < 600; ++i) slow += ask() > 150ms ? 1 : 0;
+  const auto hedged = routing_of(db).value().hedged - before;
+  CHECK(hedged > 10);
+  CHECK(hedged <= 60);  // 5 % of them, and what was saved up
+  CHECK(slow < 10);     // of about thirty
 }

@@ -2,6 +2,7 @@
 #include "pg_cluster.hpp"
 
 #include "pg_outcome.hpp"
+#include "pg_routed_query.hpp"
 
 #include "../../query_operation.hpp"
 #include "../../session_call.hpp"
@@ -56,14 +57,6 @@ std::vector<cluster_watch::watched> watched_of(const postgres_cluster_config& co
   return made;
 }
 
-query_end end_of(const transaction_end& end) {
-  const auto& failure = end.failure;
-  if (failure == db_errc::connection_lost || failure == db_errc::commit_unknown) return query_end::lost;
-  if (failure == db_errc::timed_out) return query_end::timed_out;
-  if (failure == db_errc::cancelled) return query_end::cancelled;
-  return query_end::answered;
-}
-
 void add(latency_snapshot& sum, const latency_snapshot& more) {
   if (sum.counts.size() < more.counts.size()) sum.counts.resize(more.counts.size());
   for (std::size_t i = 0; i < more.counts.size(); ++i) sum.counts[i] += more.counts[i];
@@ -87,9 +80,18 @@ void add(pool_stats& sum, const pool_stats& more) {
 
 }  // namespace
 
+query_end end_of(const transaction_end& end) {
+  const auto& failure = end.failure;
+  if (failure == db_errc::connection_lost || failure == db_errc::commit_unknown) return query_end::lost;
+  if (failure == db_errc::timed_out) return query_end::timed_out;
+  if (failure == db_errc::cancelled) return query_end::cancelled;
+  return query_end::answered;
+}
+
 pg_cluster::pg_cluster(const postgres_cluster_config& config)
     : config_{validated(config)},
       nodes_(config_.nodes.size()),
+      hedge_{{.budget_ratio = config_.routing.hedge_ratio}},
       watch_{config_.routing, watched_of(config_), [this](const route_change& change) { changed(change); }} {
   for (std::size_t i = 0; i < config_.nodes.size(); ++i) {
     auto& made = nodes_[i];
@@ -107,6 +109,7 @@ std::size_t pg_cluster::most_sessions() const noexcept {
 // ---- beginning and end --------------------------------------------------------------------------------------------------------------------
 
 result<void, db_error> pg_cluster::open(const boost::asio::any_io_executor& timers) {
+  timers_ = timers;
   watch_.start();
   const auto until = system_clock_source().now() + config_.sessions.connect_timeout;
   (void)watch_.wait_for_all(until);
@@ -400,29 +403,43 @@ void pg_cluster::async_wait(const session_step& step, const boost::asio::any_io_
 bool pg_cluster::async_query(const std::shared_ptr<query_operation>& operation, const session_options& options, deadline until) {
   if (draining_.load(std::memory_order_relaxed) || config_.sessions.query_connections == 0) return false;
   const auto now = system_clock_source().now();
-  const auto question = question_of(options, 0, now, now);
-  session_search search{session_kind::read, options, until, false};
+  return std::make_shared<pg_routed_query>(shared_from_this(), operation, question_of(options, 0, now, now), until, timers_)->start();
+}
+
+std::optional<route_ticket> pg_cluster::grant_query(const read_question& question, time_point now, bool hedge) {
+  if (draining_.load(std::memory_order_relaxed)) return std::nullopt;
   const auto answer = watch_.with([&](route_core& core, std::uint64_t random) { return core.choose_read(question, now, random); });
-  if (answer.action != route_action::use) return false;
-  search.node = answer.ticket.node;
-  search.epoch = answer.ticket.epoch;
-  search.use = static_cast<std::uint8_t>(answer.ticket.use);
-  search.granted = now;
+  if (answer.action != route_action::use) return std::nullopt;
   // When the shared connections were opened is not known here, so they prove nothing.
-  if (answer.how != freshness::not_asked) {
-    give_back_node(search, query_end::cancelled);
-    return false;
-  }
-  operation->when_done([this, ticket = answer.ticket, now](const result<row_set, db_error>& rows) {
-    transaction_end end;
-    if (!rows) end.failure = rows.error();
-    const auto over = system_clock_source().now();
-    watch_.with([&](route_core& core, std::uint64_t random) { core.finished(ticket, over, end_of(end), over - now, random); });
-  });
-  if (nodes_[search.node].driver->async_query(operation, until)) return true;
-  operation->when_done(nullptr);
-  give_back_node(search, query_end::cancelled);
-  return false;
+  if (answer.how == freshness::not_asked && (!hedge || answer.ticket.use == route_use::replica_read)) return answer.ticket;
+  finish_query(answer.ticket, now, query_end::cancelled);
+  return std::nullopt;
+}
+
+bool pg_cluster::submit(const route_ticket& ticket, const std::shared_ptr<query_operation>& operation, deadline until) {
+  return nodes_[ticket.node].driver->async_query(operation, until);
+}
+
+void pg_cluster::finish_query(const route_ticket& ticket, time_point asked, query_end how) {
+  const auto now = system_clock_source().now();
+  watch_.with([&](route_core& core, std::uint64_t random) { core.finished(ticket, now, how, now - asked, random); });
+  if (config_.routing.hedge_ratio <= 0 || how == query_end::cancelled) return;
+  const std::scoped_lock lock{hedge_mutex_};
+  hedge_.took(now - asked, now);
+}
+
+std::optional<std::chrono::nanoseconds> pg_cluster::hedge_delay() {
+  if (config_.routing.hedge_ratio <= 0) return std::nullopt;
+  const std::scoped_lock lock{hedge_mutex_};
+  hedge_.asked();
+  return hedge_.delay();
+}
+
+bool pg_cluster::may_hedge() {
+  const std::scoped_lock lock{hedge_mutex_};
+  const bool may = hedge_.try_spend();
+  if (may) ++hedged_;
+  return may;
 }
 
 // ---- what is known ------------------------------------------------------------------------------------------------------------------------
@@ -478,7 +495,10 @@ statement_cache_stats pg_cluster::cache_stats() const noexcept {
 }
 
 routing_stats pg_cluster::routing() {
-  return watch_.with([](route_core& core, auto) { return core.stats(system_clock_source().now()); });
+  auto stats = watch_.with([](route_core& core, auto) { return core.stats(system_clock_source().now()); });
+  const std::scoped_lock lock{hedge_mutex_};
+  stats.hedged = hedged_;
+  return stats;
 }
 
 std::string pg_cluster::explain(const session_options& options) {
@@ -501,9 +521,11 @@ result<database, db_error> open_postgres_cluster(const postgres_cluster_config& 
   return detail::open_database(config.sessions.database, std::make_shared<detail::pg_cluster>(config));
 }
 
-result<routing_stats, db_error> routing_of(const database& db) {
-  if (auto* const cluster = cluster_of(db)) return cluster->routing();
-  return db_error{db_errc::not_supported, "this database is not a cluster: nothing is routed"};
+result<routing_stats, db_error> routing_of(const database& db) { return routing_reporter(db)(); }
+
+std::function<result<routing_stats, db_error>()> routing_reporter(const database& db) {
+  if (auto* const cluster = cluster_of(db)) return [kept = cluster->shared_from_this()]() -> result<routing_stats, db_error> { return kept->routing(); };
+  return []() -> result<routing_stats, db_error> { return db_error{db_errc::not_supported, "this database is not a cluster: nothing is routed"}; };
 }
 
 std::string explain_routing(const database& db, const session_options& options) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "cluster_watch.hpp"
+#include "hedge_rule.hpp"
 #include "pg_driver.hpp"
 
 #include "../../session_source.hpp"
@@ -21,7 +22,7 @@ namespace spillway::detail {
 /// still the primary, or that the replica has come as far as it must. What does not do leads to the router again.
 ///
 /// Every node that the router grants is given back to it exactly once: in `refused`, in `accept` when that says no, or in `ended`.
-class pg_cluster final : public session_source {
+class pg_cluster final : public session_source, public std::enable_shared_from_this<pg_cluster> {
  public:
   /// Errors: throws std::invalid_argument naming the field of `config`.
   explicit pg_cluster(const postgres_cluster_config& config);
@@ -44,7 +45,19 @@ class pg_cluster final : public session_source {
   pool_stats stats_of(session_kind kind) const override;
   statement_cache_stats cache_stats() const noexcept override;
 
+  // For statements that are routed one by one.
+
+  /// A node for one that asks for no freshness. `hedge`: a second asking, on a replica alone.
+  std::optional<route_ticket> grant_query(const read_question& question, time_point now, bool hedge);
+  bool submit(const route_ticket& ticket, const std::shared_ptr<query_operation>& operation, deadline until);
+  void finish_query(const route_ticket& ticket, time_point asked, query_end how);
+  /// After how long a second node is to be asked; none: not at all.
+  [[nodiscard]] std::optional<std::chrono::nanoseconds> hedge_delay();
+  /// Takes from the budget.
+  [[nodiscard]] bool may_hedge();
+
   [[nodiscard]] routing_stats routing();
+  void write_metrics(std::string_view name, metric_writer& out) override;
   [[nodiscard]] std::string explain(const session_options& options);
 
  private:
@@ -72,9 +85,16 @@ class pg_cluster final : public session_source {
 
   const postgres_cluster_config config_;
   std::vector<node> nodes_;
+  boost::asio::any_io_executor timers_;
+  std::mutex hedge_mutex_;  // guards the two below
+  hedge_rule hedge_;
+  std::uint64_t hedged_{0};
   cluster_watch watch_;
   std::atomic<std::size_t> held_{0};  // callers that wait
   std::atomic<bool> draining_{false};
 };
+
+/// What a transaction says about its node.
+[[nodiscard]] query_end end_of(const transaction_end& end);
 
 }  // namespace spillway::detail

@@ -50,6 +50,7 @@ result<void, std::string> validate(const routing_config& c, const std::vector<ro
   check.in("probe_timeout", c.probe_timeout, 10ms, 10s);
   check.in("probe_backoff.base", c.probe_backoff.base, 1ms, day);
   check.in("probe_backoff.cap", c.probe_backoff.cap, c.probe_backoff.base, day);
+  check.in("hedge_ratio", c.hedge_ratio, 0.0, 0.5);
   check.in<std::uint32_t>("down_after", c.down_after, 1, 100);
   check.in<std::uint32_t>("eject_after", c.eject_after, 1, 1'000);
   check.in("eject_latency_factor", c.eject_latency_factor, 1.5, 1'000.0);
