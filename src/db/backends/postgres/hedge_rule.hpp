@@ -12,7 +12,7 @@
 namespace spillway::detail {
 
 struct hedge_limits {
-  double quantile_ratio{0.95};              ///< Reads that take longer than this share of the others.
+  double quantile_ratio{0.97};              ///< Reads that take longer than this share of the others.
   std::chrono::microseconds least{500};     ///< Never sooner.
   std::chrono::microseconds most{250'000};  ///< Never later.
   double budget_ratio{0.05};                ///< Second askings for each first one.

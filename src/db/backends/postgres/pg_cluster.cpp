@@ -278,16 +278,12 @@ bool pg_cluster::accept(session_search& search, session_lease& session) {
   auto& connection = static_cast<pg_connection&>(**session);
   if (static_cast<route_use>(search.use) != route_use::replica_read) {
     const route_ticket ticket{static_cast<node_index>(search.node), search.epoch, static_cast<route_use>(search.use)};
-    if (watch_.with([&](route_core& core, auto) { return core.holds(ticket); })) {
-      search.granted = system_clock_source().now();
-      return true;
-    }
+    if (watch_.with([&](route_core& core, auto) { return core.holds(ticket); })) return true;
     give_back_node(search, query_end::cancelled);
     return false;
   }
-  const bool fresh = !search.check_first || connection.opened_at() <= search.proof_asked || has_replayed(search, session);
-  if (fresh) search.granted = system_clock_source().now();
-  return fresh;
+  // `granted` stays as it is: the wait for a session tells how a node copes as much as its answers do.
+  return !search.check_first || connection.opened_at() <= search.proof_asked || has_replayed(search, session);
 }
 
 bool pg_cluster::has_replayed(session_search& search, session_lease& session) {

@@ -139,7 +139,8 @@ void route_core::probe_failed(node_index node, time_point now, probe_failure why
   std::mt19937_64 draw{random};
   std::chrono::nanoseconds wait{n.probe_wait.next(draw)};
   if (!primary()) wait = std::min<std::chrono::nanoseconds>(wait, 2 * config_.failover_interval);
-  n.next_probe = now + wait;
+  // Whether a server has only ended this connection or is ending itself, the next one tells.
+  n.next_probe = why == probe_failure::lost && n.silent_probes == 1 ? now : now + wait;
 }
 
 void route_core::role_reported(node_index node, const measured& when, bool is_standby) {
