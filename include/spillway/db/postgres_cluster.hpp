@@ -4,6 +4,7 @@
 #pragma once
 
 #include <spillway/core/export.hpp>
+#include <spillway/db/consistency_token.hpp>
 #include <spillway/db/postgres.hpp>
 #include <spillway/db/routing.hpp>
 
