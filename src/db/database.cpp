@@ -20,7 +20,7 @@ void start_query(const std::shared_ptr<database_state>& state, sql_query query, 
   state->start_query(std::make_shared<query_operation>(std::move(query), std::move(handler)), options);
 }
 
-session_source& database_access::source(const database& db) noexcept { return db.state_->source(); }
+std::shared_ptr<session_source> database_access::source(const database& db) noexcept { return {db.state_, &db.state_->source()}; }
 
 result<database, db_error> open_database(const database_config& config, std::shared_ptr<session_source> source) {
   auto state = std::make_shared<database_state>(config, std::move(source));

@@ -84,7 +84,7 @@ void write_metrics(const database& source, std::string_view name, metric_writer&
   cache("miss", stats.statement_cache_misses);
   out.counter("spillway_db_statement_cache_evictions_total", "Prepared statements dropped from a full cache", database_label,
               static_cast<double>(stats.statement_cache_evictions));
-  detail::database_access::source(source).write_metrics(name, out);
+  detail::database_access::source(source)->write_metrics(name, out);
 }
 
 }  // namespace spillway

@@ -102,7 +102,8 @@ class SPILLWAY_EXPORT session_source {
 
 /// The way from a `database` to its source, for what only one engine has.
 struct database_access {
-  [[nodiscard]] SPILLWAY_EXPORT static session_source& source(const database& db) noexcept;
+  /// Keeps all of the database that the source stands on.
+  [[nodiscard]] SPILLWAY_EXPORT static std::shared_ptr<session_source> source(const database& db) noexcept;
 };
 
 /// Gives a session back, by way of the driver's cleaning if it needs that.

@@ -509,7 +509,9 @@ namespace spillway {
 
 namespace {
 
-detail::pg_cluster* cluster_of(const database& db) noexcept { return dynamic_cast<detail::pg_cluster*>(&detail::database_access::source(db)); }
+std::shared_ptr<detail::pg_cluster> cluster_of(const database& db) noexcept {
+  return std::dynamic_pointer_cast<detail::pg_cluster>(detail::database_access::source(db));
+}
 
 }  // namespace
 
@@ -520,12 +522,12 @@ result<database, db_error> open_postgres_cluster(const postgres_cluster_config& 
 result<routing_stats, db_error> routing_of(const database& db) { return routing_reporter(db)(); }
 
 std::function<result<routing_stats, db_error>()> routing_reporter(const database& db) {
-  if (auto* const cluster = cluster_of(db)) return [kept = cluster->shared_from_this()]() -> result<routing_stats, db_error> { return kept->routing(); };
+  if (auto cluster = cluster_of(db)) return [kept = std::move(cluster)]() -> result<routing_stats, db_error> { return kept->routing(); };
   return []() -> result<routing_stats, db_error> { return db_error{db_errc::not_supported, "this database is not a cluster: nothing is routed"}; };
 }
 
 std::string explain_routing(const database& db, const session_options& options) {
-  auto* const cluster = cluster_of(db);
+  const auto cluster = cluster_of(db);
   return cluster != nullptr ? cluster->explain(options) : std::string{"one server, so nothing is routed"};
 }
 
