@@ -36,7 +36,7 @@ result<std::unique_ptr<db_connection>, open_failure> session_connector::open(dea
 }
 
 void session_connector::close(std::unique_ptr<db_connection>& session) noexcept {
-  if (!session->usable()) return;
+  if (!keeps_.load() || !session->usable()) return;
   const std::scoped_lock lock{mutex_};
   closed_.push_back(std::move(session));
 }
