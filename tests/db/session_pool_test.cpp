@@ -97,3 +97,25 @@ TEST_CASE("session_pool.a_session_that_is_replaced_ends_at_once_and_only_those_o
   CHECK(sessions.take_closed().size() == 1);
   CHECK(fixture.driver->alive == 0);
 }
+
+TEST_CASE("session_pool.a_failure_of_earlier_is_not_told_of_a_host_that_does_not_answer_now") {
+  counted_sessions fixture{50ms};
+  auto& sessions = *fixture.pool;
+  fixture.driver->failure = {db_errc::authentication_failed, "wrong password"};
+  const auto refused = sessions.sessions().acquire(1min);
+  REQUIRE(refused.error() == pool_errc::backend_down);
+  CHECK(sessions.error_of(refused.error()).message() == "wrong password");
+
+  while (sessions.sessions().stats().opening > 0) std::this_thread::yield();
+  fixture.driver->hangs = true;
+  for (;;) {
+    const auto silent = sessions.sessions().acquire(1min);
+    REQUIRE(silent.error() == pool_errc::backend_down);
+    if (silent.error().reason() != boost::system::errc::timed_out) continue;
+    const auto told = sessions.error_of(silent.error());
+    CHECK(told.code() == db_errc::cannot_open);
+    CHECK(told.message().find("wrong password") == std::string_view::npos);
+    CHECK(told.message().find("no answer in time") != std::string_view::npos);
+    break;
+  }
+}
