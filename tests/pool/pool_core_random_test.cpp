@@ -67,6 +67,7 @@ class model {
     const auto id = lent_[which % lent_.size()];
     std::erase(lent_, id);
     idle_.insert(id);
+    checked_[id] = now_;
     core_.give_back(id, now_, keep, out_);
     apply();
   }
@@ -128,6 +129,7 @@ class model {
     const auto id = *pinging_.begin();
     pinging_.erase(pinging_.begin());
     idle_.insert(id);
+    checked_[id] = now_;
     core_.pinged(id, now_, alive, out_);
     apply();
   }
@@ -143,6 +145,12 @@ class model {
     apply();
     for (const auto* node : normal_) REQUIRE_FALSE(node->until.passed(now_));
     for (const auto* node : critical_) REQUIRE_FALSE(node->until.passed(now_));
+    // Who waits is not left with pings that take longer than half of the 5 ms of an opening.
+    const auto waiting = core_.waiting();
+    const auto awaited =
+        static_cast<std::size_t>(std::ranges::count_if(pinging_, [&](pool_core::resource_id id) { return now_ - pinged_since_.at(id) < 2'500us; }));
+    if (waiting > awaited && !idle_.empty()) REQUIRE(awaited >= std::min<std::size_t>(waiting, 8));
+    if (waiting > awaited && idle_.empty() && core_.total() < limits_.max && !core_.next_try()) REQUIRE(opening_ > 0);
     // Or its timer would never rest.
     if (const auto wake = core_.next_wake(now_)) REQUIRE(*wake > now_);
   }
@@ -199,6 +207,7 @@ class model {
     REQUIRE_FALSE(pinging_.contains(id));
     stale_.erase(id);
     expires_[id] = now_ + lifetime;
+    checked_[id] = now_;
     idle_.insert(id);
     apply();
   }
@@ -232,6 +241,7 @@ class model {
     for (const auto id : out_.ping) {
       REQUIRE(idle_.erase(id) == 1);
       pinging_.insert(id);
+      pinged_since_[id] = now_;
     }
     opening_ += out_.open;
     out_.clear();
@@ -246,7 +256,9 @@ class model {
     REQUIRE(core_.waiting() == critical_.size() + normal_.size());
     REQUIRE(opening_ <= limits_.max_connecting);
     if (core_.waiting() > 0) {
-      REQUIRE(idle_.empty());
+      // Nothing, but what has to be pinged first.
+      for (const auto id : idle_) REQUIRE((limits_.ping_after_idle > 0ms && now_ - checked_.at(id) >= limits_.ping_after_idle));
+      REQUIRE((idle_.empty() || !pinging_.empty()));
       // Somebody will serve them, or makes room for that, or a time is set for the next try.
       REQUIRE((opening_ + pinging_.size() + lent_.size() + closing_.size() + lost_ > 0 || core_.next_wake(now_).has_value()));
     }
@@ -270,6 +282,8 @@ class model {
   std::set<pool_core::resource_id> closing_;
   std::set<pool_core::resource_id> stale_;
   std::map<pool_core::resource_id, time_point> expires_;
+  std::map<pool_core::resource_id, time_point> checked_;
+  std::map<pool_core::resource_id, time_point> pinged_since_;
   std::vector<pool_core::resource_id> lent_;
   std::size_t opening_{0};
   std::size_t last_opening_{0};

@@ -136,6 +136,26 @@ pool_error time_out(fake_pool& fake, std::chrono::milliseconds timeout) {
   return waiting.get().error();
 }
 
+/// While it lives, no thread can be started: each would have a stack as large as the address space.
+class no_more_threads {
+ public:
+  no_more_threads() {
+    pthread_getattr_default_np(&usual_);
+    auto huge = usual_;
+    pthread_attr_setstacksize(&huge, std::size_t{1} << 47U);
+    REQUIRE(pthread_setattr_default_np(&huge) == 0);
+  }
+  no_more_threads(const no_more_threads&) = delete;
+  no_more_threads& operator=(const no_more_threads&) = delete;
+  ~no_more_threads() {
+    pthread_setattr_default_np(&usual_);
+    pthread_attr_destroy(&usual_);
+  }
+
+ private:
+  pthread_attr_t usual_{};
+};
+
 }  // namespace
 
 TEST_CASE("pool.a_time_out_names_its_cause_and_who_holds_what") {
@@ -301,6 +321,31 @@ TEST_CASE("pool.a_blocking_connector_runs_on_threads_of_its_own_and_its_exceptio
   CHECK(refused.error() == pool_errc::backend_down);
   CHECK(refused.error().reason() == boost::system::errc::permission_denied);
   CHECK(refused.error().reason_text().find("login") != std::string_view::npos);
+}
+
+TEST_CASE("pool.without_a_thread_for_a_ping_a_look_must_do") {
+  class blocking final : public blocking_connector<int> {
+   public:
+    result<int, open_failure> open(deadline) override { return ++opened; }
+    bool ping(int&, deadline) override { return false; }
+    std::atomic<int> opened{0};
+  };
+  const auto connector = std::make_shared<blocking>();
+  testing::manual_clock clock;
+  boost::asio::io_context context;
+  auto config = at_most(1);
+  config.ping_after_idle = 10s;
+  config.clock = &clock;
+  pool<int> pool{config, connector, context.get_executor()};
+  { const auto lease = pool.acquire(1h); }
+  clock.advance(10s);
+  {
+    const no_more_threads none;
+    CHECK_FALSE(pool.try_acquire().has_value());
+  }
+  const auto lease = pool.try_acquire();
+  REQUIRE(lease.has_value());
+  CHECK(**lease == 1);
 }
 
 TEST_CASE("pool.critical_callers_use_the_overflow") {

@@ -155,8 +155,7 @@ TEST_CASE("pool_upkeep.a_ping_that_hangs_for_good_does_not_take_its_place_either
   fake.advance(1s);
   fake.advance(1s);
   CHECK(fake.pool->stats().closing == 0);
-  fake.connector->answer_at_once();
-  CHECK_FALSE(fake.pool->try_acquire().has_value());
+  CHECK(fake.connector->succeed());  // another, in its place
   CHECK((*fake.pool->acquire(1s))->number == 2);
   CHECK(fake.connector->answer_ping(true));  // only now its resource can be closed
   CHECK(fake.connector->open_count() == 1);
@@ -179,6 +178,25 @@ TEST_CASE("pool_upkeep.a_ping_that_hangs_keeps_its_resource_from_everyone_until_
   CHECK(fake.connector->answer_ping(true));
   CHECK(fake.connector->open_count() == 0);
   CHECK(fake.pool->stats().closing == 0);
+}
+
+TEST_CASE("pool_upkeep.pings_that_hang_hold_up_nobody_while_there_is_room") {
+  auto config = at_most(2);
+  config.ping_after_idle = 10s;
+  fake_pool fake{config};
+  CHECK_FALSE(fake.pool->try_acquire().has_value());
+  fake.clock.advance(40ms);  // what an opening takes
+  fake.connector->succeed();
+  fake.clock.advance(10s);
+  bool served{false};
+  fake.pool->async_acquire(5s, [&](result<fake_lease, pool_error> given) { served = given.has_value(); });
+  CHECK(fake.connector->pending_pings() == 1);
+  CHECK(fake.connector->pending_opens() == 0);
+  fake.advance(20ms);
+  CHECK(fake.connector->succeed());
+  fake.context.poll();
+  CHECK(served);
+  CHECK(fake.connector->answer_ping(true));
 }
 
 TEST_CASE("pool_upkeep.idle_resources_are_kept_alive") {

@@ -10,6 +10,7 @@
 
 #include <memory>
 #include <string>
+#include <system_error>
 #include <utility>
 
 namespace spillway {
@@ -80,7 +81,7 @@ class pool_connector {
 };
 
 /// As pool_connector, with calls that may block: `open` and `ping` each run on a thread of their own, so that one that hangs holds up
-/// nobody else. A thread that never returns outlives the pool; it must own all it uses.
+/// nobody else. Where no thread can be started, an opening fails and a look replaces the ping. A thread that never returns outlives the pool; it must own all it uses.
 template <class Resource>
 class blocking_connector {
  public:
@@ -136,14 +137,19 @@ class threaded_connector final : public pool_connector<Resource> {
   }
   bool is_reusable(Resource& resource) noexcept override { return connector_->is_reusable(resource); }
   void ping(Resource& resource, ping_request request) override {
-    run_on_own_thread([connector = connector_, &resource, request = std::move(request)]() mutable {
-      bool alive{false};
-      try {
-        alive = connector->ping(resource, request.until());
-      } catch (...) {  // not alive
-      }
-      request.done(alive);
-    });
+    const auto asked = std::make_shared<ping_request>(std::move(request));
+    try {
+      run_on_own_thread([connector = connector_, &resource, asked] {
+        bool alive{false};
+        try {
+          alive = connector->ping(resource, asked->until());
+        } catch (...) {  // not alive
+        }
+        asked->done(alive);
+      });
+    } catch (const std::system_error&) {
+      asked->done(is_reusable(resource));  // no thread: that says nothing about the resource
+    }
   }
   bool reset(Resource& resource) noexcept override { return connector_->reset(resource); }
   void close(Resource& resource) noexcept override { connector_->close(resource); }
