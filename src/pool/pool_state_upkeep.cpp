@@ -94,7 +94,7 @@ void pool_state::prepare(pool_core::actions& decided, time_point at, todo& list)
     if (!in_use) list.closes.push_back(&slots_[id]);
   }
   for (const auto id : decided.ping) {
-    const auto until = deadline::after(at, config_.connect_timeout);
+    const auto until = deadline::after(at, config_.ping_timeout);
     pings_.push_back({next_ping_++, &slots_[id], slots_[id].resource, until});
     list.pings.push_back(pings_.back());
   }
@@ -157,7 +157,7 @@ void pool_state::tick() {
 /// Openings and pings that did not keep to their deadline. What they still bring is dealt with when it comes. After as long again they no longer
 /// count, so that a connector that hangs takes nobody's place for ever; but there are never more than `max` of those.
 void pool_state::lose_late_work(time_point at, pool_core::actions& out, todo& list) {
-  const auto for_good = [&](deadline until) { return at >= until.at() + config_.connect_timeout && forgotten_ < config_.max; };
+  const auto for_good = [&](deadline until, std::chrono::milliseconds timeout) { return at >= until.at() + timeout && forgotten_ < config_.max; };
   for (auto next = attempts_.begin(); next != attempts_.end();) {
     auto& [id, tried] = *next++;
     if (!tried.lost && tried.until.passed(at)) {
@@ -165,7 +165,7 @@ void pool_state::lose_late_work(time_point at, pool_core::actions& out, todo& li
       const std::string why{"no answer in time"};
       if (note_failure(make_error_code(boost::system::errc::timed_out), why)) note_down(list, why);
       core_.open_lost(at, next_try(at), out);
-    } else if (tried.lost && for_good(tried.until)) {
+    } else if (tried.lost && for_good(tried.until, config_.connect_timeout)) {
       ++forgotten_;
       if (config_.budget) config_.budget->give_back();
       core_.open_forgotten(at, out);
@@ -176,7 +176,7 @@ void pool_state::lose_late_work(time_point at, pool_core::actions& out, todo& li
     if (!each.lost && each.until.passed(at)) {
       each.lost = true;
       core_.pinged(each.slot->id, at, false, out);
-    } else if (each.lost && each.slot != nullptr && for_good(each.until)) {
+    } else if (each.lost && each.slot != nullptr && for_good(each.until, config_.ping_timeout)) {
       ++forgotten_;
       ++closed_;
       if (config_.budget) config_.budget->give_back();
@@ -206,13 +206,13 @@ void pool_state::find_leaks(todo& list) {
 
 void pool_state::arm_timer(time_point at) {
   auto wake = core_.next_wake(at).value_or(time_point::max());
-  const auto late_at = [this](bool lost, deadline until) { return lost ? until.at() + config_.connect_timeout : until.at(); };
+  const auto late_at = [](bool lost, deadline until, std::chrono::milliseconds timeout) { return lost ? until.at() + timeout : until.at(); };
   const bool may_forget = forgotten_ < config_.max;
   for (const auto& [id, tried] : attempts_) {
-    if (!tried.lost || may_forget) wake = std::min(wake, late_at(tried.lost, tried.until));
+    if (!tried.lost || may_forget) wake = std::min(wake, late_at(tried.lost, tried.until, config_.connect_timeout));
   }
   for (const auto& each : pings_) {
-    if (each.slot != nullptr && (!each.lost || may_forget)) wake = std::min(wake, late_at(each.lost, each.until));
+    if (each.slot != nullptr && (!each.lost || may_forget)) wake = std::min(wake, late_at(each.lost, each.until, config_.ping_timeout));
   }
   for (const auto& each : milestones_) wake = std::min(wake, each.until.at());
   if (sweep_period_.count() != 0 && core_.live() > 0) {

@@ -145,7 +145,7 @@ TEST_CASE("pool_upkeep.openings_that_hang_for_good_do_not_take_every_place") {
 TEST_CASE("pool_upkeep.a_ping_that_hangs_for_good_does_not_take_its_place_either") {
   auto config = at_most(1);
   config.ping_after_idle = 10s;
-  config.connect_timeout = 1s;
+  config.ping_timeout = 1s;
   fake_pool fake{config};
   fake.connector->answer_at_once();
   { const auto lease = fake.pool->acquire(1s); }
@@ -164,7 +164,7 @@ TEST_CASE("pool_upkeep.a_ping_that_hangs_for_good_does_not_take_its_place_either
 TEST_CASE("pool_upkeep.a_ping_that_hangs_keeps_its_resource_from_everyone_until_it_ends") {
   auto config = at_most(1);
   config.ping_after_idle = 10s;
-  config.connect_timeout = 1s;
+  config.ping_timeout = 1s;
   fake_pool fake{config};
   fake.connector->answer_at_once();
   { const auto lease = fake.pool->acquire(1s); }
