@@ -36,8 +36,10 @@ void pool_state::carry_out(lock& held, pool_core::actions& decided, time_point a
     raise_gate();
     check_milestones(at, list);
     arm_timer(at);
-    // Abandoned, and the last resource is gone: the last owner is this call.
-    const auto last = self_ && core_.live() + core_.closing() == 0 ? std::move(self_) : nullptr;
+    // Abandoned, and the last resource is gone: the last owner is this call. Else a grant may be used, given back and the pool destroyed before
+    // what follows the grants is done.
+    const bool is_last = self_ && core_.live() + core_.closing() == 0;
+    const auto kept = is_last ? std::move(self_) : list.only_grants() ? std::shared_ptr<pool_state>{} : shared_from_this();
     held.unlock();
     carry_out_unlocked(list);
     if (list.closes.empty()) return;

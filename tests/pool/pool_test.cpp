@@ -434,3 +434,42 @@ TEST_CASE("pool.describes_itself_to_a_metric_writer") {
   CHECK(out.values["spillway_pool_use_time_seconds|orders"] == 1);
   CHECK(out.values["spillway_pool_timeouts_total|orders|queue"] == 0);  // there before it happens
 }
+
+TEST_CASE("pool.who_gives_back_may_see_the_pool_end_before_all_is_done") {
+  class ending final : public pool_connector<int> {
+   public:
+    void open(open_request<int> request) override {
+      ++opens;
+      if (opens == 1) request.succeed(1);
+      if (opens == 2) request.fail({make_error_code(boost::system::errc::connection_refused), ""});
+      if (opens == 3) end();
+    }
+    int opens{0};
+    std::function<void()> end;
+  };
+  const auto connector = std::make_shared<ending>();
+  testing::manual_clock clock;
+  boost::asio::io_context context;
+  auto config = at_most(2);
+  config.clock = &clock;
+  auto lent = std::make_unique<pool<int>>(config, connector, context.get_executor());
+  auto first = lent->acquire(1s).value();
+  std::vector<result<pool_lease<int>, pool_error>> got;
+  for (int i = 0; i < 2; ++i) {
+    lent->async_acquire(1h, [&](result<pool_lease<int>, pool_error> given) { got.push_back(std::move(given)); });
+  }
+  CHECK(connector->opens == 2);
+  long owners{0};
+  connector->end = [&] {
+    // Another thread, say: it has got the resource, and ends the pool.
+    context.poll();
+    got.at(0)->discard();
+    lent.reset();
+    owners = connector.use_count();
+  };
+  clock.advance(1s);
+  first.release();  // serves the first of the two, and tries again for the second
+  CHECK(connector->opens == 3);
+  CHECK(owners > 1);  // not gone while the call is in it
+  CHECK(connector.use_count() == 1);
+}

@@ -42,7 +42,7 @@ struct pool_config {
 
   std::chrono::milliseconds acquire_timeout{5'000};  ///< Where the call names none. In [1 ms, 1 day].
   std::chrono::milliseconds connect_timeout{5'000};  ///< For opening. In [1 ms, 1 h].
-  std::chrono::milliseconds ping_timeout{2'000};     ///< For a ping; later, the resource is closed. Below `acquire_timeout`, or callers wait in vain. In [1 ms, 1 h].
+  std::chrono::milliseconds ping_timeout{2'000};     ///< For a ping; below `acquire_timeout`, or callers wait in vain. In [1 ms, 1 h].
   std::size_t max_connecting{2};                     ///< Openings at the same time. In [1, 100].
   backoff_config reconnect{std::chrono::milliseconds{20}, std::chrono::milliseconds{150}};  ///< Between tries while the backend is down: one at a time.
 

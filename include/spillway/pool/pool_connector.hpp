@@ -81,7 +81,8 @@ class pool_connector {
 };
 
 /// As pool_connector, with calls that may block: `open` and `ping` each run on a thread of their own, so that one that hangs holds up
-/// nobody else. Where no thread can be started, an opening fails and a look replaces the ping. A thread that never returns outlives the pool; it must own all it uses.
+/// nobody else. Where no thread can be started, an opening fails and a look replaces the ping. A thread that never returns outlives the pool; it
+/// must own all it uses.
 template <class Resource>
 class blocking_connector {
  public:
