@@ -319,8 +319,9 @@ void pool_state::opened(std::uint64_t attempt_id, void* resource) {
   open_.record(at - tried.began);
   backoff_.reset();
   const bool was_down = std::exchange(told_down_, false);
-  carry_out(held, decided, at);
-  if (was_down) tell({log_level::info, "opening works again", {}});
+  todo told;
+  if (was_down) told.notes.push_back({log_level::info, "opening works again", {}});
+  carry_out(held, decided, at, std::move(told));
 }
 
 void pool_state::open_failed(std::uint64_t attempt_id, error_code reason, std::string text) {
@@ -337,8 +338,7 @@ void pool_state::open_failed(std::uint64_t attempt_id, error_code reason, std::s
   const auto words = text.empty() ? reason.message() : text;
   if (!tried.mapped().lost && note_failure(reason, std::move(text))) note_down(told, words);
   core_.open_failed(at, next_try(at), tried.mapped().lost, decided);
-  carry_out(held, decided, at);
-  for (const auto& line : told.notes) tell(line);
+  carry_out(held, decided, at, std::move(told));
 }
 
 void pool_state::pinged(std::uint64_t number, bool alive) {

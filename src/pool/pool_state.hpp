@@ -134,6 +134,7 @@ class pool_state : public std::enable_shared_from_this<pool_state> {
   pool_slot* take_idle(lock& held, pool_core::actions& decided, const acquire_options& options, time_point at);
   [[nodiscard]] std::optional<pool_errc> enqueue(queued_caller& caller, time_point at, pool_core::actions& decided);
   void carry_out(lock& held, pool_core::actions& decided, time_point at);
+  void carry_out(lock& held, pool_core::actions& decided, time_point at, todo list);
   void carry_out_unlocked(todo& list);
   void collect_parked(time_point at, pool_core::actions& out);
   void raise_gate();

@@ -28,9 +28,11 @@ std::string seconds_text(std::chrono::nanoseconds duration) { return fmt::format
 
 // ---- Carrying out ------------------------------------------------------------------------------------------------------------------
 
-void pool_state::carry_out(lock& held, pool_core::actions& decided, time_point at) {
+void pool_state::carry_out(lock& held, pool_core::actions& decided, time_point at) { carry_out(held, decided, at, {}); }
+
+/// `list`: what is to be told besides.
+void pool_state::carry_out(lock& held, pool_core::actions& decided, time_point at, todo list) {
   for (;;) {
-    todo list;
     prepare(decided, at, list);
     decided.clear();
     raise_gate();
@@ -49,6 +51,7 @@ void pool_state::carry_out(lock& held, pool_core::actions& decided, time_point a
       if (config_.budget) config_.budget->give_back();
       core_.closed(slot->id, at, decided);
     }
+    list = {};
   }
 }
 
@@ -67,9 +70,10 @@ void pool_state::carry_out_unlocked(todo& list) {
     } catch (...) {  // as above
     }
   }
-  for (auto* const slot : list.closes) connector_->close(std::exchange(slot->resource, nullptr));
   for (const auto& line : list.notes) tell(line);
   for (auto& [reached, what] : list.milestones) reached.tell(std::move(what));
+  // Last: these may take their time.
+  for (auto* const slot : list.closes) connector_->close(std::exchange(slot->resource, nullptr));
 }
 
 void pool_state::prepare(pool_core::actions& decided, time_point at, todo& list) {
@@ -152,8 +156,7 @@ void pool_state::tick() {
     next_sweep_ = at + sweep_period_;
     find_leaks(found);
   }
-  carry_out(held, decided, at);
-  for (const auto& line : found.notes) tell(line);
+  carry_out(held, decided, at, std::move(found));
 }
 
 /// Openings and pings that did not keep to their deadline. What they still bring is dealt with when it comes. After as long again they no longer
@@ -328,8 +331,7 @@ void pool_state::abandon() {
   timer_.reset();
   todo last;
   end_milestones(last, at);
-  carry_out(held, decided, at);
-  carry_out_unlocked(last);
+  carry_out(held, decided, at, std::move(last));
 }
 
 /// Nobody will look at them again.

@@ -267,3 +267,29 @@ TEST_CASE("pool_upkeep.a_budget_that_says_no_is_asked_again") {
   CHECK(fake.pool->drain_for(1s).has_value());
   CHECK(shared->left == 1);
 }
+
+TEST_CASE("pool_upkeep.a_close_that_takes_its_time_holds_up_no_news") {
+  std::vector<std::string> order;
+  class recording final : public pool_connector<int> {
+   public:
+    explicit recording(std::vector<std::string>& told) : told_{told} {}
+    void open(open_request<int> request) override { request.succeed(1); }
+    void close(int&) noexcept override { told_.emplace_back("close"); }
+
+   private:
+    std::vector<std::string>& told_;
+  };
+  testing::manual_clock clock;
+  boost::asio::io_context context;
+  auto config = at_most(2);
+  config.clock = &clock;
+  config.idle_timeout = 30s;
+  config.leak_after = 30s;
+  config.log = [&](const log_event& event) { order.emplace_back(event.message); };
+  pool<int> pool{config, std::make_shared<recording>(order), context.get_executor()};
+  const auto held = pool.acquire(1s);
+  { const auto idle = pool.acquire(1s); }
+  clock.advance(30s);
+  pool.tick();
+  CHECK(order == std::vector<std::string>{"lent for too long", "close"});
+}

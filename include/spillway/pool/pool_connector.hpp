@@ -76,13 +76,16 @@ class pool_connector {
   virtual void ping(Resource& resource, ping_request request) { request.done(is_reusable(resource)); }
   /// Cleans what the borrower left behind; false closes the resource. Must not block.
   virtual bool reset(Resource&) noexcept { return true; }
-  /// Ends a resource that is no longer wanted. Its destructor runs after this.
+  /// Ends a resource that is no longer wanted. Its destructor runs after this. Must not block for long, see blocking_connector.
   virtual void close(Resource&) noexcept {}
 };
 
 /// As pool_connector, with calls that may block: `open` and `ping` each run on a thread of their own, so that one that hangs holds up
 /// nobody else. Where no thread can be started, an opening fails and a look replaces the ping. A thread that never returns outlives the pool; it
 /// must own all it uses.
+///
+/// Threads: `close`, and the destructor of the resource, run on the thread that found it to be no longer wanted: of a borrower, of a caller or of
+///          the timer; after everybody was told what is for him. They say goodbye but must not wait for an answer; who must, does it elsewhere.
 template <class Resource>
 class blocking_connector {
  public:
