@@ -111,7 +111,7 @@ void pool_state::give_back(pool_slot& slot, bool keep) noexcept {
 
 bool pool_state::hand_over(pool_slot& slot) noexcept {
   // Whoever joins the queue after this look is served by what comes next, as if the resource had stayed out a little longer.
-  if (gate_.load(std::memory_order_acquire) == 0 || !connector_->reset(slot.resource)) return false;
+  if (gate_.load(std::memory_order_acquire) == 0) return false;
   lock held{mutex_};
   const auto at = now();
   pool_core::actions decided;

@@ -61,8 +61,8 @@ class pool_lease {
   void release() noexcept {
     if (auto* const slot = std::exchange(slot_, nullptr)) detail::give_back(*slot, true);
   }
-  /// Gives it straight to the first who waits for one. False, and it is kept, if nobody does: then there is no need to be quick, and whoever has
-  /// something to leave behind for the next holder knows that there is one.
+  /// Gives it straight to the first who waits for one, as it is: without `reset`. False, and it is kept, if nobody does: then there is no need to be
+  /// quick, and whoever has something to leave behind for the next holder knows that there is one.
   bool hand_over() noexcept {
     if (slot_ == nullptr || !detail::hand_over(*slot_)) return false;
     slot_ = nullptr;
