@@ -94,7 +94,8 @@ void pool_core::give_back(resource_id id, time_point now, bool keep, actions& ou
   settle(now, out);
 }
 
-pool_core::resource_id pool_core::opened(time_point now, time_point expires_at, std::chrono::nanoseconds took, bool lost, actions& out) {
+pool_core::resource_id pool_core::opened(time_point now, time_point expires_at, std::chrono::nanoseconds took, bool lost, bool stale,
+                                         actions& out) {
   --(lost ? lost_ : opening_);
   next_try_.reset();
   asked_ = false;
@@ -108,8 +109,9 @@ pool_core::resource_id pool_core::opened(time_point now, time_point expires_at, 
     id = free_ids_.back();
     free_ids_.pop_back();
   }
-  entries_[id] = entry{state::idle, false, false, now, now, expires_at};
+  entries_[id] = entry{state::idle, stale, false, now, now, expires_at};
   push_idle(id);
+  if (stale) begin_close(id, out);
   settle(now, out);
   return id;
 }

@@ -96,8 +96,9 @@ class pool_core {
   /// A lent resource comes back; `keep` says whether it may be lent again.
   void give_back(resource_id id, time_point now, bool keep, actions& out);
 
-  /// An opening ended well, `took` after it began. Answers the id of the new resource. `lost`: it had been given up.
-  resource_id opened(time_point now, time_point expires_at, std::chrono::nanoseconds took, bool lost, actions& out);
+  /// An opening ended well, `took` after it began. Answers the id of the new resource. `lost`: it had been given up. `stale`: it began before
+  /// `invalidate`.
+  resource_id opened(time_point now, time_point expires_at, std::chrono::nanoseconds took, bool lost, bool stale, actions& out);
   /// An opening failed; the next is tried at `next_try`. A lost one only makes room.
   void open_failed(time_point now, time_point next_try, bool lost, actions& out);
   /// An opening did not end in time: counted as failed, but what it may still bring keeps its place below `max`.
@@ -116,7 +117,7 @@ class pool_core {
 
   /// New limits, at run time.
   void change(const pool_limits& limits, time_point now, actions& out);
-  /// Every resource opened so far is closed as soon as it is not lent.
+  /// Every resource opened so far is closed as soon as it is not lent. Who opens sees to it that what is being opened comes as stale.
   void invalidate(time_point now, actions& out);
   /// From now on everybody is refused; idle resources are closed, lent ones when they come back.
   void drain(time_point now, actions& out);
@@ -146,7 +147,7 @@ class pool_core {
   enum class state : std::uint8_t { none, idle, lent, pinging, closing };
   struct entry {
     state now{state::none};
-    bool stale{false};    // opened before `invalidate`
+    bool stale{false};    // from before `invalidate`
     bool overdue{false};  // past its lifetime, as the last tick saw
     time_point idle_since{};
     time_point checked_at{};  // last known to be alive; or, while it is pinged, since when

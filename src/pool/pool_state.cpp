@@ -306,12 +306,13 @@ void pool_state::opened(std::uint64_t attempt_id, void* resource) {
     expires_at = at + std::chrono::duration_cast<std::chrono::nanoseconds>(config_.max_lifetime * (1.0 - jitter));
   }
   pool_core::actions decided;
-  const auto id = core_.opened(at, expires_at, at - tried.began, tried.lost, decided);
+  const bool stale = tried.generation != generation_.load(std::memory_order_relaxed);
+  const auto id = core_.opened(at, expires_at, at - tried.began, tried.lost, stale, decided);
   while (slots_.size() <= id) slots_.emplace_back(*this);
   auto& slot = slots_[id];
   slot.id = id;
   slot.resource = resource;
-  slot.generation = generation_.load(std::memory_order_relaxed);
+  slot.generation = tried.generation;
   slot.returned_at = ticks_.now();
   slot.expires_at = ticks_.after(slot.returned_at, expires_at - at);
   slot.lent_at.store(pool_slot::not_lent, std::memory_order_relaxed);

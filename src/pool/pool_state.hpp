@@ -90,6 +90,7 @@ class pool_state : public std::enable_shared_from_this<pool_state> {
   struct attempt {
     time_point began;
     deadline until;
+    std::uint64_t generation;  // at the beginning: what it brings may be from before an invalidation
     bool lost{false};
   };
   struct ping {

@@ -115,7 +115,7 @@ void pool_state::prepare_openings(pool_core::actions& decided, time_point at, to
     }
     const auto id = next_attempt_++;
     const auto until = deadline::after(at, config_.connect_timeout);
-    attempts_.emplace(id, attempt{at, until});
+    attempts_.emplace(id, attempt{at, until, generation_.load(std::memory_order_relaxed)});
     list.opens.emplace_back(id, until);
   }
 }

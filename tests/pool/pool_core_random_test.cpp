@@ -97,11 +97,11 @@ class model {
     REQUIRE(core_.leave(*node, now_, out_));
     apply();
   }
-  void open_ends(bool well, std::chrono::nanoseconds lifetime) {
+  void open_ends(bool well, std::chrono::nanoseconds lifetime, bool stale = false) {
     if (opening_ == 0) return;
     --opening_;
     if (well) {
-      adopt(false, lifetime);
+      adopt(false, lifetime, stale);
     } else {
       core_.open_failed(now_, now_ + 20ms, false, out_);
       apply();
@@ -199,17 +199,19 @@ class model {
   [[nodiscard]] time_point now() const { return now_; }
 
  private:
-  void adopt(bool lost, std::chrono::nanoseconds lifetime) {
-    const auto id = core_.opened(now_, now_ + lifetime, 5ms, lost, out_);
+  void adopt(bool lost, std::chrono::nanoseconds lifetime, bool stale = false) {
+    const auto id = core_.opened(now_, now_ + lifetime, 5ms, lost, stale, out_);
     REQUIRE_FALSE(idle_.contains(id));
     REQUIRE(std::ranges::find(lent_, id) == lent_.end());
     REQUIRE_FALSE(closing_.contains(id));
     REQUIRE_FALSE(pinging_.contains(id));
     stale_.erase(id);
+    if (stale) stale_.insert(id);
     expires_[id] = now_ + lifetime;
     checked_[id] = now_;
     idle_.insert(id);
     apply();
+    if (stale) REQUIRE(closing_.contains(id));
   }
 
   void forget(wait_node* node) {
@@ -326,7 +328,7 @@ TEST_CASE("pool_core.agrees_with_a_plain_model_in_any_order_of_events") {
         case 6: case 7: case 8: case 9: pool.give_back(random(), random() % 8 != 0); break;
         case 10: pool.cancel(random()); break;
         case 22: case 23: pool.hand_over(random()); break;
-        case 11: case 12: case 13: pool.open_ends(random() % 4 != 0, std::chrono::milliseconds{random() % 200}); break;
+        case 11: case 12: case 13: pool.open_ends(random() % 4 != 0, std::chrono::milliseconds{random() % 200}, random() % 8 == 0); break;
         case 14: pool.open_hangs(); break;
         case 15: pool.hung_ends(random() % 2 == 0); break;
         case 16: pool.ping_ends(random() % 3 != 0); break;

@@ -33,7 +33,7 @@ struct pool_under_test {
   }
   pool_core::resource_id open(std::chrono::milliseconds now = 0ms, std::chrono::milliseconds took = 0ms, time_point expires = never) {
     out.clear();
-    return core.opened(at(now), expires, took, false, out);
+    return core.opened(at(now), expires, took, false, false, out);
   }
   /// A resource that is idle.
   pool_core::resource_id open_idle(std::chrono::milliseconds now = 0ms, time_point expires = never, std::chrono::milliseconds took = 0ms) {
@@ -575,7 +575,7 @@ TEST_CASE("pool_core.an_opening_that_hangs_keeps_its_place_and_may_still_succeed
   pool.tick(300ms);
   CHECK(pool.out.open == 0);  // no room
   pool.out.clear();
-  (void)pool.core.opened(at(400ms), never, 300ms, true, pool.out);
+  (void)pool.core.opened(at(400ms), never, 300ms, true, false, pool.out);
   CHECK(pool.core.live() == 1);
   CHECK(pool.core.total() == 2);
 }
@@ -643,6 +643,19 @@ TEST_CASE("pool_core.invalidate_closes_everything_opened_before") {
   CHECK(pool.out.close[0] == first);
   pool.give_back(fresh);
   CHECK(pool.out.close.empty());
+}
+
+TEST_CASE("pool_core.what_an_opening_from_before_an_invalidation_brings_is_closed") {
+  pool_under_test pool{limits_of(1)};
+  (void)pool.join();
+  pool.out.clear();
+  const auto id = pool.core.opened(at(5ms), never, 5ms, false, true, pool.out);
+  CHECK(pool.out.grants.empty());
+  REQUIRE(pool.out.close.size() == 1);
+  CHECK(pool.out.close[0] == id);
+  pool.out.clear();
+  pool.core.closed(id, at(6ms), pool.out);
+  CHECK(pool.out.open == 1);
 }
 
 TEST_CASE("pool_core.draining_refuses_everyone_and_ends_when_nothing_is_open") {

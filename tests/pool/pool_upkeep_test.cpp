@@ -239,6 +239,20 @@ TEST_CASE("pool_upkeep.invalidate_replaces_what_is_idle_and_what_is_lent") {
   CHECK((*fake.pool->acquire(1s))->number == 3);
 }
 
+TEST_CASE("pool_upkeep.invalidate_closes_what_was_being_opened_meanwhile") {
+  fake_pool fake{at_most(3)};
+  bool served{false};
+  fake.pool->async_acquire(1h, [&](result<fake_lease, pool_error> given) { served = given.has_value(); });
+  fake.pool->invalidate();
+  CHECK(fake.connector->succeed());
+  fake.context.poll();
+  CHECK_FALSE(served);
+  CHECK(fake.connector->open_count() == 0);
+  CHECK(fake.connector->succeed());  // its successor
+  fake.context.poll();
+  CHECK(served);
+}
+
 TEST_CASE("pool_upkeep.a_budget_that_says_no_is_asked_again") {
   struct budget final : pool_budget {
     bool try_take() noexcept override {

@@ -101,7 +101,7 @@ class SPILLWAY_EXPORT pool_base {
 
   /// New bounds, at once; what is too many is closed as it becomes idle. Errors: what `validate` says.
   result<void, std::string> resize(std::size_t min, std::size_t max);
-  /// Closes everything opened so far, what is lent when it comes back: after a failover, say.
+  /// Closes everything opened so far, what is lent when it comes back, what is being opened when it is there: after a failover, say.
   void invalidate();
 
   [[nodiscard]] pool_stats stats() const;
