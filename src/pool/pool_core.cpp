@@ -199,7 +199,7 @@ std::optional<time_point> pool_core::next_wake(time_point now) const {
   const auto sooner = [&wake](time_point at) { wake = wake ? std::min(*wake, at) : at; };
   if (const auto* urgent = queue_.most_urgent(); urgent != nullptr) sooner(urgent->until.at());
   // Without room nothing can be tried, and whatever makes room tries.
-  if (next_try_ && opening_ == 0 && !deferred_until_ && most() > total() && std::max(demand(now), short_of_floor()) > 0) sooner(*next_try_);
+  if (next_try_ && opening_ == 0 && !deferred_until_ && room(now) > 0 && std::max(demand(now), short_of_floor()) > 0) sooner(*next_try_);
   if (deferred_until_) sooner(*deferred_until_);
   if (!queue_.empty() && opening_ > 0 && opening_ < limits_.max_connecting) {
     if (const auto at = patience_ends(); at > now) sooner(at);
@@ -332,11 +332,20 @@ void pool_core::close_surplus(time_point now, actions& out) {
 
 void pool_core::begin_openings(time_point now, actions& out) {
   if (deferred_until_) return;
-  const auto room = most() > total() ? most() - total() : 0;
-  const auto begin = openings_to_begin({room, opening_, openings_allowed(now), demand(now), short_of_floor()});
+  const auto begin = openings_to_begin({room(now), opening_, openings_allowed(now), demand(now), short_of_floor()});
   opening_ += begin;
   out.open += begin;
   if (begin > 0) asked_ = false;
+}
+
+/// How many more resources there may be: above `max` one for each critical caller whom nothing under way will serve. They come first, so whatever
+/// is under way serves them.
+std::size_t pool_core::room(time_point now) const noexcept {
+  const auto left_of = [have = total()](std::size_t bound) { return bound > have ? bound - have : 0; };
+  const auto below = left_of(limits_.max);
+  const auto served = opening_ + awaited_pings(now);
+  const auto urgent = queue_.criticals() > served ? queue_.criticals() - served : 0;
+  return std::max(below, std::min(urgent, left_of(limits_.max + limits_.overflow)));
 }
 
 /// Waiters that no ping may serve; at least one if somebody went away without.

@@ -171,6 +171,7 @@ class pool_core {
   void serve(time_point now, actions& out);
   void close_surplus(time_point now, actions& out);
   void begin_openings(time_point now, actions& out);
+  [[nodiscard]] std::size_t room(time_point now) const noexcept;
   [[nodiscard]] std::size_t demand(time_point now) const noexcept;
   [[nodiscard]] std::size_t short_of_floor() const noexcept;
   [[nodiscard]] std::size_t openings_allowed(time_point now) const noexcept;

@@ -602,6 +602,29 @@ TEST_CASE("pool_core.critical_callers_go_first_and_may_use_the_overflow") {
   CHECK(pool.out.grants[0].waiter == &normal);
 }
 
+TEST_CASE("pool_core.a_critical_caller_opens_no_overflow_for_the_others") {
+  auto limits = limits_of(1);
+  limits.overflow = 3;
+  limits.max_connecting = 5;
+  pool_under_test pool{limits};
+  (void)pool.open_idle();
+  REQUIRE(pool.take());
+  for (int i = 0; i < 4; ++i) (void)pool.join();
+  auto& critical = pool.join(0ms, deadline::never(), true);
+  CHECK(pool.out.open == 1);
+  pool.tick(1s);
+  CHECK(pool.core.opening() == 1);
+  (void)pool.join(1s, deadline::never(), true);
+  CHECK(pool.core.opening() == 2);
+  (void)pool.open(1s);
+  REQUIRE(pool.out.grants.size() == 1);
+  CHECK(pool.out.grants[0].waiter == &critical);
+  CHECK(pool.core.opening() == 1);
+  // What critical callers have already does not count against the next of them.
+  (void)pool.join(1s, deadline::never(), true);
+  CHECK(pool.core.opening() == 2);
+}
+
 TEST_CASE("pool_core.shrinking_closes_idle_resources_now_and_lent_ones_as_they_come_back") {
   pool_under_test pool{limits_of(3)};
   std::array<pool_core::resource_id, 3> ids{};
