@@ -107,6 +107,8 @@ class pool_core {
   void open_forgotten(time_point now, actions& out);
   /// Of the openings asked for, `count` were not begun, as the budget gave no leave.
   void open_deferred(time_point now, std::size_t count, time_point again_at);
+  /// The budget has got something back, by what the next call tells about: no need to wait for that.
+  void leave_returned() noexcept { deferred_until_.reset(); }
 
   void pinged(resource_id id, time_point now, bool alive, actions& out);
   /// `close` was carried out.

@@ -333,7 +333,7 @@ void pool_state::open_failed(std::uint64_t attempt_id, error_code reason, std::s
     return;
   }
   const auto at = now();
-  if (config_.budget) config_.budget->give_back();
+  return_leave();
   pool_core::actions decided;
   todo told;
   const auto words = text.empty() ? reason.message() : text;

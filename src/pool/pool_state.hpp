@@ -144,6 +144,7 @@ class pool_state : public std::enable_shared_from_this<pool_state> {
   void add_milestone(milestone added);
   void check_milestones(time_point at, todo& list);
   void end_milestones(todo& list, time_point at);
+  void return_leave();
   void arm_timer(time_point at);
   void lose_late_work(time_point at, pool_core::actions& out, todo& list);
   void note_down(todo& list, const std::string& why);

@@ -48,7 +48,7 @@ void pool_state::carry_out(lock& held, pool_core::actions& decided, time_point a
     held.lock();
     for (auto* const slot : list.closes) {
       ++closed_;
-      if (config_.budget) config_.budget->give_back();
+      return_leave();
       core_.closed(slot->id, at, decided);
     }
     list = {};
@@ -120,6 +120,13 @@ void pool_state::prepare_openings(pool_core::actions& decided, time_point at, to
   }
 }
 
+/// Before the core hears that the place of a resource is free.
+void pool_state::return_leave() {
+  if (!config_.budget) return;
+  config_.budget->give_back();
+  core_.leave_returned();
+}
+
 void pool_state::collect_parked(time_point at, pool_core::actions& out) {
   for (auto& place : places_) {
     auto word = place.word.load(std::memory_order_seq_cst);
@@ -172,7 +179,7 @@ void pool_state::lose_late_work(time_point at, pool_core::actions& out, todo& li
       core_.open_lost(at, next_try(at), out);
     } else if (tried.lost && for_good(tried.until, config_.connect_timeout)) {
       ++forgotten_;
-      if (config_.budget) config_.budget->give_back();
+      return_leave();
       core_.open_forgotten(at, out);
       attempts_.erase(id);
     }
@@ -184,7 +191,7 @@ void pool_state::lose_late_work(time_point at, pool_core::actions& out, todo& li
     } else if (each.lost && each.slot != nullptr && for_good(each.until, config_.ping_timeout)) {
       ++forgotten_;
       ++closed_;
-      if (config_.budget) config_.budget->give_back();
+      return_leave();
       each.slot->resource = nullptr;
       core_.closed(std::exchange(each.slot, nullptr)->id, at, out);
     }

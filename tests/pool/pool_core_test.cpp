@@ -710,6 +710,10 @@ TEST_CASE("pool_core.without_leave_from_the_budget_it_asks_again_later") {
   CHECK(pool.core.next_wake(at(0ms)) == at(100ms));
   pool.tick(99ms);
   CHECK(pool.out.open == 0);
-  pool.tick(100ms);
+  SUBCASE("when it is time") { pool.tick(100ms); }
+  SUBCASE("or when the pool has returned some") {
+    pool.core.leave_returned();
+    pool.tick(99ms);
+  }
   CHECK(pool.out.open == 1);
 }

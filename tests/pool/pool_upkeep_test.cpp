@@ -14,6 +14,20 @@ using tests::at_most;
 using tests::fake_lease;
 using tests::fake_pool;
 
+namespace {
+
+struct counted_budget final : pool_budget {
+  bool try_take() noexcept override {
+    if (left == 0) return false;
+    --left;
+    return true;
+  }
+  void give_back() noexcept override { ++left; }
+  int left{0};
+};
+
+}  // namespace
+
 TEST_CASE("pool_upkeep.warms_up_and_says_when") {
   auto config = at_most(10);
   config.min = 3;
@@ -254,16 +268,7 @@ TEST_CASE("pool_upkeep.invalidate_closes_what_was_being_opened_meanwhile") {
 }
 
 TEST_CASE("pool_upkeep.a_budget_that_says_no_is_asked_again") {
-  struct budget final : pool_budget {
-    bool try_take() noexcept override {
-      if (left == 0) return false;
-      --left;
-      return true;
-    }
-    void give_back() noexcept override { ++left; }
-    int left{0};
-  };
-  const auto shared = std::make_shared<budget>();
+  const auto shared = std::make_shared<counted_budget>();
   auto config = at_most(2);
   config.budget = shared;
   fake_pool fake{config};
@@ -306,4 +311,19 @@ TEST_CASE("pool_upkeep.a_close_that_takes_its_time_holds_up_no_news") {
   clock.advance(30s);
   pool.tick();
   CHECK(order == std::vector<std::string>{"lent for too long", "close"});
+}
+
+TEST_CASE("pool_upkeep.a_leave_of_the_budget_that_the_pool_gives_back_is_used_at_once") {
+  const auto shared = std::make_shared<counted_budget>();
+  shared->left = 1;
+  auto config = at_most(2);
+  config.budget = shared;
+  fake_pool fake{config};
+  fake.connector->answer_at_once();
+  auto lease = fake.pool->acquire(1s).value();
+  bool served{false};
+  fake.pool->async_acquire(1h, [&](result<fake_lease, pool_error> given) { served = given.has_value(); });
+  lease.discard();
+  fake.context.poll();
+  CHECK(served);
 }
