@@ -104,6 +104,7 @@ class pool_state : public std::enable_shared_from_this<pool_state> {
     bool drained;
     deadline until;
     std::function<void(result<void, pool_error>)> tell;
+    std::uint64_t failures{0};  // of openings, when it was asked for
   };
   struct note {
     log_level level;

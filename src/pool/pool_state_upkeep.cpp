@@ -249,7 +249,7 @@ void pool_state::check_milestones(time_point at, todo& list) {
       what = pool_error{pool_errc::shutting_down};
     } else if (core_.live() >= core_.limits().min && core_.idle() + core_.lent() >= std::max(core_.limits().min, core_.limits().min_idle)) {
       what.emplace();
-    } else if (core_.is_down(at)) {
+    } else if (core_.is_down(at) && open_failures_ > each.failures) {
       what = explain(pool_errc::backend_down, pool_wait_cause::backend, 0ns, at);
     }
     if (!what && each.until.passed(at)) what = explain(pool_errc::timed_out, core_.cause(), 0ns, at);
@@ -284,6 +284,7 @@ void pool_state::add_milestone(milestone added) {
   lock held{mutex_};
   const auto at = now();
   pool_core::actions decided;
+  added.failures = open_failures_;
   milestones_.push_back(std::move(added));
   if (milestones_.back().drained && !core_.is_draining()) {
     core_.drain(at, decided);

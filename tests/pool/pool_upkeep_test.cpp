@@ -5,6 +5,7 @@
 #include <doctest/doctest.h>
 
 #include <future>
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -46,9 +47,29 @@ TEST_CASE("pool_upkeep.a_warm_up_that_cannot_succeed_says_why") {
   auto config = at_most(10);
   config.min = 1;
   fake_pool fake{config};
+  std::optional<result<void, pool_error>> told;
+  const auto warm_up = [&] {
+    told.reset();
+    fake.pool->async_warm_up(10s, [&](result<void, pool_error> what) { told = std::move(what); });
+    fake.context.restart();
+    fake.context.poll();
+  };
+  warm_up();
+  CHECK_FALSE(told.has_value());
   fake.connector->fail({make_error_code(boost::system::errc::connection_refused), "db1"});
-  CHECK(fake.pool->warm_up_for(10s).error() == pool_errc::backend_down);
-  CHECK(fake.pool->warm_up_for(10s).error().reason_text() == "db1");
+  fake.context.poll();
+  REQUIRE(told.has_value());
+  CHECK(told->error() == pool_errc::backend_down);
+  CHECK(told->error().reason_text() == "db1");
+
+  // A failure of before says nothing about a call of now.
+  warm_up();
+  CHECK_FALSE(told.has_value());
+  fake.advance(200ms);
+  CHECK(fake.connector->succeed());
+  fake.context.poll();
+  REQUIRE(told.has_value());
+  CHECK(told->has_value());
 }
 
 TEST_CASE("pool_upkeep.closes_idle_resources_that_no_thread_keeps_from_its_sight") {

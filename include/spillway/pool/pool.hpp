@@ -83,7 +83,7 @@ class SPILLWAY_EXPORT pool_base {
   pool_base(const pool_base&) = delete;
   pool_base& operator=(const pool_base&) = delete;
 
-  /// Until `min` and `min_idle` are met, or opening fails. Errors: backend_down with the reason, timed_out, shutting_down.
+  /// Until `min` and `min_idle` are met, or an opening fails from now on. Errors: backend_down with the reason, timed_out, shutting_down.
   result<void, pool_error> warm_up_for(std::chrono::nanoseconds timeout);
   /// Refuses new callers and all who wait, closes what is idle and, as it comes back, what is lent; until nothing is open. Safe to call again.
   /// Errors: timed_out, with those who still have something in `holders`.
