@@ -473,6 +473,7 @@ pool_stats pool_state::counts(std::vector<const pool_slot*>& slots) {
   stats.waiting = core_.waiting();
   stats.min = core_.limits().min;
   stats.max = core_.limits().max;
+  stats.overflow = core_.limits().overflow;
   stats.down = core_.is_down(now());
   stats.lost = core_.lost();
   stats.opened = opened_;

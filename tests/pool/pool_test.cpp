@@ -419,14 +419,18 @@ TEST_CASE("pool.describes_itself_to_a_metric_writer") {
     }
     std::map<std::string, double> values;
   } out;
-  fake_pool fake;
+  pool_config config;
+  config.overflow = 3;
+  fake_pool fake{config};
   fake.connector->answer_at_once();
   const auto lease = fake.pool->acquire(1s);
   { const auto other = fake.pool->acquire(1s); }
   write_metrics(*fake.pool, "orders", out);
   CHECK(out.values["spillway_pool_resources|orders|used"] == 1);
   CHECK(out.values["spillway_pool_resources|orders|idle"] == 1);
+  CHECK(out.values.contains("spillway_pool_resources|orders|lost"));
   CHECK(out.values["spillway_pool_max_resources|orders"] == 10);
+  CHECK(out.values["spillway_pool_overflow_resources|orders"] == 3);
   CHECK(out.values["spillway_pool_opened_total|orders"] == 2);
   CHECK(out.values["spillway_pool_wait_time_seconds|orders"] == 2);
   CHECK(out.values["spillway_pool_use_time_seconds|orders"] == 1);
