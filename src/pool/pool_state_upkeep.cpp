@@ -59,10 +59,7 @@ void pool_state::carry_out_unlocked(todo& list) {
   for (const auto& [caller, slot] : list.grants) caller->answer(slot, {});
   for (auto& [caller, why] : list.refusals) caller->answer(nullptr, std::move(why));
   for (const auto& [id, until] : list.opens) {
-    try {
-      connector_->open(open_ticket{weak_from_this(), id, until});
-    } catch (...) {  // the ticket was dropped on the way out, which is an answer
-    }
+    connector_->open(open_ticket{weak_from_this(), id, until});
   }
   for (const auto& each : list.pings) {
     try {

@@ -281,7 +281,10 @@ TEST_CASE("pool.a_connector_that_throws_has_failed_to_open") {
   };
   boost::asio::io_context context;
   pool<int> pool{{}, std::make_shared<throwing>(), context.get_executor()};
-  CHECK(pool.acquire(1h).error() == pool_errc::backend_down);
+  const auto refused = pool.acquire(1h);
+  CHECK(refused.error() == pool_errc::backend_down);
+  CHECK(refused.error().reason() == boost::system::errc::io_error);
+  CHECK(refused.error().reason_text() == "no");
   CHECK(pool.stats().open_failures >= 1);
 }
 

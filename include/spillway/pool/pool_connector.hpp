@@ -30,6 +30,7 @@ class open_request {
  public:
   open_request(detail::open_ticket ticket, std::weak_ptr<pool_connector<Resource>> connector) noexcept
       : ticket_{std::move(ticket)}, connector_{std::move(connector)} {}
+  open_request(open_request&&) noexcept = default;
 
   /// An answer after this is taken, but nobody has waited for it.
   [[nodiscard]] deadline until() const noexcept { return ticket_.until(); }
@@ -109,7 +110,14 @@ class connector_of final : public erased_connector {
  public:
   explicit connector_of(std::shared_ptr<pool_connector<Resource>> connector) noexcept : connector_{std::move(connector)} {}
 
-  void open(open_ticket ticket) override { connector_->open(open_request<Resource>{std::move(ticket), connector_}); }
+  void open(open_ticket ticket) override {
+    try {
+      connector_->open(open_request<Resource>{ticket, connector_});
+    } catch (...) {
+      auto why = failure_of_thrown();
+      ticket.fail(why.code, std::move(why.text));
+    }
+  }
   bool is_reusable(void* resource) noexcept override { return connector_->is_reusable(as(resource)); }
   void ping(void* resource, ping_ticket ticket) override { connector_->ping(as(resource), ping_request{std::move(ticket)}); }
   bool reset(void* resource) noexcept override { return connector_->reset(as(resource)); }

@@ -23,24 +23,22 @@ namespace spillway::detail {
 class pool_state;
 struct pool_slot;
 
-/// An opening under way. Answered once; dropped without an answer it counts as failed.
+class open_answer;
+
+/// An opening under way. Answered once, by whichever copy is first; when the last is dropped without an answer it counts as failed.
 ///
-/// Threads: one at a time.
+/// Threads: each copy is for one at a time.
 class SPILLWAY_EXPORT open_ticket {
  public:
-  open_ticket(std::weak_ptr<pool_state> state, std::uint64_t attempt, deadline until) noexcept;
-  open_ticket(open_ticket&&) noexcept = default;
-  open_ticket& operator=(open_ticket&&) = delete;
-  ~open_ticket();
+  open_ticket(std::weak_ptr<pool_state> state, std::uint64_t attempt, deadline until);
 
   [[nodiscard]] deadline until() const noexcept { return until_; }
-  /// False if the pool is gone: the resource stays the caller's.
+  /// False if the pool is gone, or has its answer: the resource stays the caller's.
   [[nodiscard]] bool succeed(void* resource);
   void fail(error_code reason, std::string text);
 
  private:
-  std::weak_ptr<pool_state> state_;  // a connector that never answers must not keep its own pool alive
-  std::uint64_t attempt_;
+  std::shared_ptr<open_answer> answer_;
   deadline until_;
 };
 
