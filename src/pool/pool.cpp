@@ -55,12 +55,16 @@ open_ticket::open_ticket(std::weak_ptr<pool_state> state, std::uint64_t attempt,
 bool open_ticket::succeed(void* resource) { return answer_->succeed(resource); }
 void open_ticket::fail(error_code reason, std::string text) { answer_->fail(reason, std::move(text)); }
 
-ping_ticket::ping_ticket(std::shared_ptr<pool_state> state, std::uint64_t ping, deadline until) noexcept
+ping_ticket::ping_ticket(std::weak_ptr<pool_state> state, std::uint64_t ping, deadline until) noexcept
     : state_{std::move(state)}, ping_{ping}, until_{until} {}
-ping_ticket::~ping_ticket() {
-  if (state_) done(false);
+ping_ticket::ping_ticket(ping_ticket&& other) noexcept
+    : state_{std::move(other.state_)}, ping_{other.ping_}, until_{other.until_}, end_{std::exchange(other.end_, nullptr)} {}
+ping_ticket::~ping_ticket() { done(false); }
+void ping_ticket::done(bool alive) {
+  const auto end = std::exchange(end_, nullptr);
+  if (const auto state = std::exchange(state_, {}).lock()) state->pinged(ping_, alive);
+  else if (end) end();
 }
-void ping_ticket::done(bool alive) { std::exchange(state_, nullptr)->pinged(ping_, alive); }
 
 pool_slot* try_acquire(pool_state& state, const acquire_options& options, pool_errc& why) { return state.try_take(options, why); }
 result<pool_slot*, pool_error> acquire(pool_state& state, const acquire_options& options) { return state.take(options); }

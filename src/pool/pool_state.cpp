@@ -54,7 +54,7 @@ pool_state::pool_state(const pool_config& config, std::unique_ptr<erased_connect
 
 pool_state::~pool_state() {
   if (!config_.budget) return;
-  for (std::size_t i = 0; i < attempts_.size(); ++i) config_.budget->give_back();  // for openings that never ended
+  for (auto left = attempts_.size() + pinged_resources(); left > 0; --left) config_.budget->give_back();  // for what never ended
 }
 
 // ---- Without the lock --------------------------------------------------------------------------------------------------------------

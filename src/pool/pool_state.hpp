@@ -146,6 +146,9 @@ class pool_state : public std::enable_shared_from_this<pool_state> {
   void check_milestones(time_point at, todo& list);
   void end_milestones(todo& list, time_point at);
   void return_leave();
+  /// Whether an abandoned pool has to go on: for what is lent or being closed, not for a ping, which may hang.
+  [[nodiscard]] bool is_needed() const noexcept { return core_.live() + core_.closing() > pinged_resources(); }
+  [[nodiscard]] std::size_t pinged_resources() const noexcept;
   void arm_timer(time_point at);
   void lose_late_work(time_point at, pool_core::actions& out, todo& list);
   void note_down(todo& list, const std::string& why);

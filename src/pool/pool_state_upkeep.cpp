@@ -40,7 +40,7 @@ void pool_state::carry_out(lock& held, pool_core::actions& decided, time_point a
     arm_timer(at);
     // Abandoned, and the last resource is gone: the last owner is this call. Else a grant may be used, given back and the pool destroyed before
     // what follows the grants is done.
-    const bool is_last = self_ && core_.live() + core_.closing() == 0;
+    const bool is_last = self_ && !is_needed();
     const auto kept = is_last ? std::move(self_) : list.only_grants() ? std::shared_ptr<pool_state>{} : shared_from_this();
     held.unlock();
     carry_out_unlocked(list);
@@ -63,7 +63,7 @@ void pool_state::carry_out_unlocked(todo& list) {
   }
   for (const auto& each : list.pings) {
     try {
-      connector_->ping(each.resource, ping_ticket{shared_from_this(), each.number, each.until});
+      connector_->ping(each.resource, ping_ticket{weak_from_this(), each.number, each.until});
     } catch (...) {  // as above
     }
   }
@@ -213,6 +213,11 @@ void pool_state::find_leaks(todo& list) {
   }
 }
 
+/// Pings that were given up for good have no slot any more: their resources do not count.
+std::size_t pool_state::pinged_resources() const noexcept {
+  return static_cast<std::size_t>(std::ranges::count_if(pings_, [](const ping& each) { return each.slot != nullptr; }));
+}
+
 void pool_state::arm_timer(time_point at) {
   auto wake = core_.next_wake(at).value_or(time_point::max());
   const auto late_at = [](bool lost, deadline until, std::chrono::milliseconds timeout) { return lost ? until.at() + timeout : until.at(); };
@@ -331,7 +336,7 @@ void pool_state::abandon() {
   core_.drain(at, decided);
   raise_gate();
   collect_parked(at, decided);
-  if (core_.live() + core_.closing() > 0) self_ = shared_from_this();
+  if (is_needed()) self_ = shared_from_this();
   // Its executor may end with the handle.
   timer_.reset();
   todo last;

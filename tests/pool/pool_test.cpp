@@ -407,6 +407,51 @@ TEST_CASE("pool.an_opening_that_ends_after_the_pool_is_closed_at_once") {
   CHECK(fake.connector.use_count() == 1);
 }
 
+TEST_CASE("pool.what_a_thread_still_opens_or_pings_when_the_pool_ends_is_closed_by_the_connector") {
+  class slow final : public blocking_connector<int> {
+   public:
+    result<int, open_failure> open(deadline) override {
+      if (opens.fetch_add(1) == 1) go_on.get_future().wait();
+      return 1;
+    }
+    bool ping(int&, deadline) override {
+      pinging = true;
+      go_on.get_future().wait();
+      return true;
+    }
+    void close(int&) noexcept override { ++closed; }
+    std::promise<void> go_on;
+    std::atomic<int> opens{0};
+    std::atomic<bool> pinging{false};
+    std::atomic<int> closed{0};
+  };
+  const auto connector = std::make_shared<slow>();
+  testing::manual_clock clock;
+  boost::asio::io_context context;
+  auto config = at_most(2);
+  config.clock = &clock;
+  config.ping_after_idle = 10s;
+  {
+    pool<int> pool{config, connector, context.get_executor()};
+    auto lease = pool.acquire(1h);
+    SUBCASE("opens") {
+      CHECK_FALSE(pool.try_acquire().has_value());
+      while (connector->opens < 2) std::this_thread::yield();
+      lease->release();
+    }
+    SUBCASE("pings") {
+      lease->release();
+      clock.advance(10s);
+      CHECK_FALSE(pool.try_acquire().has_value());
+      while (!connector->pinging) std::this_thread::yield();
+    }
+  }
+  const auto closed = connector->closed.load();
+  connector->go_on.set_value();
+  while (connector->closed == closed && connector.use_count() > 1) std::this_thread::yield();
+  CHECK(connector->closed == closed + 1);
+}
+
 TEST_CASE("pool.describes_itself_to_a_metric_writer") {
   struct names final : metric_writer {
     void counter(std::string_view name, std::string_view, metric_labels labels, double value) override { add(name, labels, value); }

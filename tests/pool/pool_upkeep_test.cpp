@@ -234,6 +234,55 @@ TEST_CASE("pool_upkeep.pings_that_hang_hold_up_nobody_while_there_is_room") {
   CHECK(fake.connector->answer_ping(true));
 }
 
+TEST_CASE("pool_upkeep.a_ping_that_hangs_keeps_no_pool_and_no_leave_of_the_budget") {
+  const auto shared = std::make_shared<counted_budget>();
+  shared->left = 1;
+  auto config = at_most(1);
+  config.ping_after_idle = 10s;
+  config.ping_timeout = 1s;
+  config.budget = shared;
+  fake_pool fake{config};
+  fake.connector->answer_at_once();
+  { const auto lease = fake.pool->acquire(1s); }
+  fake.connector->answer_at_once(false);
+  fake.clock.advance(10s);
+  CHECK_FALSE(fake.pool->try_acquire().has_value());
+  CHECK(shared->left == 0);
+  SUBCASE("in time still") {}
+  SUBCASE("late") { fake.advance(1s); }
+  SUBCASE("given up") {
+    fake.advance(1s);
+    fake.advance(1s);
+  }
+  fake.pool.reset();
+  CHECK(fake.connector.use_count() == 1);
+  CHECK(shared->left == 1);
+  CHECK(fake.connector->answer_ping(true));
+  CHECK(fake.connector->open_count() == 0);
+}
+
+TEST_CASE("pool_upkeep.a_ping_is_answered_once") {
+  class eager final : public pool_connector<int> {
+   public:
+    void open(open_request<int> request) override { request.succeed(1); }
+    void ping(int&, ping_request request) override {
+      request.done(true);
+      request.done(false);
+    }
+  };
+  testing::manual_clock clock;
+  boost::asio::io_context context;
+  auto config = at_most(1);
+  config.clock = &clock;
+  config.keepalive = 10s;
+  pool<int> pool{config, std::make_shared<eager>(), context.get_executor()};
+  { const auto lease = pool.acquire(1s); }
+  clock.advance(10s);
+  pool.tick();
+  CHECK(pool.stats().idle == 1);
+  CHECK(pool.stats().pings_failed == 0);
+}
+
 TEST_CASE("pool_upkeep.idle_resources_are_kept_alive") {
   auto config = at_most(1);
   config.keepalive = 10s;

@@ -49,7 +49,7 @@ class open_request {
   std::weak_ptr<pool_connector<Resource>> connector_;
 };
 
-/// The question whether a resource still works, to be answered once; dropping it answers no.
+/// The question whether a resource still works, to be answered once; dropping it answers no. If the pool is gone, an answer closes the resource.
 class ping_request {
  public:
   explicit ping_request(detail::ping_ticket ticket) noexcept : ticket_{std::move(ticket)} {}
@@ -119,7 +119,13 @@ class connector_of final : public erased_connector {
     }
   }
   bool is_reusable(void* resource) noexcept override { return connector_->is_reusable(as(resource)); }
-  void ping(void* resource, ping_ticket ticket) override { connector_->ping(as(resource), ping_request{std::move(ticket)}); }
+  void ping(void* resource, ping_ticket ticket) override {
+    ticket.on_orphaned([connector = std::weak_ptr{connector_}, resource] {
+      const std::unique_ptr<Resource> owned{&as(resource)};
+      if (const auto still = connector.lock()) still->close(*owned);
+    });
+    connector_->ping(as(resource), ping_request{std::move(ticket)});
+  }
   bool reset(void* resource) noexcept override { return connector_->reset(as(resource)); }
   void close(void* resource) noexcept override {
     const std::unique_ptr<Resource> owned{&as(resource)};
@@ -132,14 +138,15 @@ class connector_of final : public erased_connector {
 };
 
 template <class Resource>
-class threaded_connector final : public pool_connector<Resource> {
+class threaded_connector final : public pool_connector<Resource>, public std::enable_shared_from_this<threaded_connector<Resource>> {
  public:
   explicit threaded_connector(std::shared_ptr<blocking_connector<Resource>> connector) noexcept : connector_{std::move(connector)} {}
 
+  // A thread keeps all of this: it may outlast the pool, and then what it has is closed here.
   void open(open_request<Resource> request) override {
-    run_on_own_thread([connector = connector_, request = std::move(request)]() mutable {
+    run_on_own_thread([self = this->shared_from_this(), request = std::move(request)]() mutable {
       try {
-        auto opened = connector->open(request.until());
+        auto opened = self->connector_->open(request.until());
         if (opened) request.succeed(std::move(*opened));
         else request.fail(std::move(opened).error());
       } catch (...) {
@@ -151,10 +158,10 @@ class threaded_connector final : public pool_connector<Resource> {
   void ping(Resource& resource, ping_request request) override {
     const auto asked = std::make_shared<ping_request>(std::move(request));
     try {
-      run_on_own_thread([connector = connector_, &resource, asked] {
+      run_on_own_thread([self = this->shared_from_this(), &resource, asked] {
         bool alive{false};
         try {
-          alive = connector->ping(resource, asked->until());
+          alive = self->connector_->ping(resource, asked->until());
         } catch (...) {  // not alive
         }
         asked->done(alive);

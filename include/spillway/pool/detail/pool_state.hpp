@@ -14,6 +14,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -42,21 +43,26 @@ class SPILLWAY_EXPORT open_ticket {
   deadline until_;
 };
 
-/// A ping under way; as open_ticket.
+/// A ping under way. Answered once; dropped without an answer it says no.
+///
+/// Threads: one at a time.
 class SPILLWAY_EXPORT ping_ticket {
  public:
-  ping_ticket(std::shared_ptr<pool_state> state, std::uint64_t ping, deadline until) noexcept;
-  ping_ticket(ping_ticket&&) noexcept = default;
+  ping_ticket(std::weak_ptr<pool_state> state, std::uint64_t ping, deadline until) noexcept;
+  ping_ticket(ping_ticket&& other) noexcept;
   ping_ticket& operator=(ping_ticket&&) = delete;
   ~ping_ticket();
 
   [[nodiscard]] deadline until() const noexcept { return until_; }
   void done(bool alive);
+  /// How to end the resource if the pool is gone by then: it could not, as the ping had it still.
+  void on_orphaned(std::function<void()> end) noexcept { end_ = std::move(end); }
 
  private:
-  std::shared_ptr<pool_state> state_;
+  std::weak_ptr<pool_state> state_;  // as above
   std::uint64_t ping_;
   deadline until_;
+  std::function<void()> end_;
 };
 
 /// pool_connector without the type.
