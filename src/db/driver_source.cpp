@@ -63,7 +63,9 @@ class driver_source final : public session_source {
     driver_->drain();
     std::vector<std::future<result<void, pool_error>>> drained;
     for (auto* one : {&reads_, &writes_}) {
-      if (*one) drained.push_back((*one)->sessions().async_drain(std::chrono::nanoseconds::max(), boost::asio::use_future));
+      if (!*one) continue;
+      (*one)->keep_closed();
+      drained.push_back((*one)->sessions().async_drain(std::chrono::nanoseconds::max(), boost::asio::use_future));
     }
     for (auto& each : drained) (void)each.get();
   }

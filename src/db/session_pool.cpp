@@ -29,14 +29,17 @@ pool_config config_of(const database_config& config, const db_driver& driver, se
 
 result<std::unique_ptr<db_connection>, open_failure> session_connector::open(deadline until) {
   auto opened = driver_->open(kind_, until);
-  if (opened) return std::move(*opened);
   const std::scoped_lock lock{mutex_};
+  if (opened) {
+    last_failure_ = {};
+    return std::move(*opened);
+  }
   last_failure_ = std::move(opened).error();
   return open_failure{last_failure_.code(), std::string{last_failure_.message()}};
 }
 
 void session_connector::close(std::unique_ptr<db_connection>& session) noexcept {
-  if (!session->usable()) return;
+  if (!keeps_.load() || !session->usable()) return;
   const std::scoped_lock lock{mutex_};
   closed_.push_back(std::move(session));
 }
@@ -65,8 +68,9 @@ db_error session_pool::error_of(const pool_error& refusal) const {
     case pool_errc::timed_out: return {db_errc::timed_out, refusal.what()};
     case pool_errc::backend_down: break;
   }
+  // The driver knows more about a failure than the pool, but not of those that only the pool has seen: an opening that does not end in time.
   const auto why = connector_->last_failure();
-  return why.failed() ? why : db_error{db_errc::cannot_open, refusal.what()};
+  return why.failed() && why.code() == refusal.reason() ? why : db_error{db_errc::cannot_open, refusal.what()};
 }
 
 }  // namespace spillway::detail

@@ -5,6 +5,7 @@
 
 #include <boost/asio/system_executor.hpp>
 
+#include <atomic>
 #include <stdexcept>
 #include <thread>
 
@@ -23,24 +24,47 @@ io_runner_config timer_thread() {
 
 }  // namespace
 
-open_ticket::open_ticket(std::weak_ptr<pool_state> state, std::uint64_t attempt, deadline until) noexcept
-    : state_{std::move(state)}, attempt_{attempt}, until_{until} {}
-open_ticket::~open_ticket() { fail(make_error_code(boost::system::errc::operation_canceled), "the connector threw, or dropped the request"); }
-bool open_ticket::succeed(void* resource) {
-  const auto state = std::exchange(state_, {}).lock();
-  if (state) state->opened(attempt_, resource);
-  return state != nullptr;
-}
-void open_ticket::fail(error_code reason, std::string text) {
-  if (const auto state = std::exchange(state_, {}).lock()) state->open_failed(attempt_, reason, std::move(text));
-}
+/// What the copies of a ticket have in common.
+class open_answer {
+ public:
+  open_answer(std::weak_ptr<pool_state> state, std::uint64_t attempt) noexcept : state_{std::move(state)}, attempt_{attempt} {}
+  open_answer(const open_answer&) = delete;
+  open_answer& operator=(const open_answer&) = delete;
+  ~open_answer() { fail(make_error_code(boost::system::errc::operation_canceled), "the connector dropped the request"); }
 
-ping_ticket::ping_ticket(std::shared_ptr<pool_state> state, std::uint64_t ping, deadline until) noexcept
+  bool succeed(void* resource) {
+    const auto state = take();
+    if (state) state->opened(attempt_, resource);
+    return state != nullptr;
+  }
+  void fail(error_code reason, std::string text) {
+    if (const auto state = take()) state->open_failed(attempt_, reason, std::move(text));
+  }
+
+ private:
+  /// Null if it was answered, or the pool is gone.
+  std::shared_ptr<pool_state> take() noexcept { return answered_.exchange(true) ? nullptr : state_.lock(); }
+
+  const std::weak_ptr<pool_state> state_;  // a connector that never answers must not keep its own pool alive
+  const std::uint64_t attempt_;
+  std::atomic<bool> answered_{false};
+};
+
+open_ticket::open_ticket(std::weak_ptr<pool_state> state, std::uint64_t attempt, deadline until)
+    : answer_{std::make_shared<open_answer>(std::move(state), attempt)}, until_{until} {}
+bool open_ticket::succeed(void* resource) { return answer_->succeed(resource); }
+void open_ticket::fail(error_code reason, std::string text) { answer_->fail(reason, std::move(text)); }
+
+ping_ticket::ping_ticket(std::weak_ptr<pool_state> state, std::uint64_t ping, deadline until) noexcept
     : state_{std::move(state)}, ping_{ping}, until_{until} {}
-ping_ticket::~ping_ticket() {
-  if (state_) done(false);
+ping_ticket::ping_ticket(ping_ticket&& other) noexcept
+    : state_{std::move(other.state_)}, ping_{other.ping_}, until_{other.until_}, end_{std::exchange(other.end_, nullptr)} {}
+ping_ticket::~ping_ticket() { done(false); }
+void ping_ticket::done(bool alive) {
+  const auto end = std::exchange(end_, nullptr);
+  if (const auto state = std::exchange(state_, {}).lock()) state->pinged(ping_, alive);
+  else if (end) end();
 }
-void ping_ticket::done(bool alive) { std::exchange(state_, nullptr)->pinged(ping_, alive); }
 
 pool_slot* try_acquire(pool_state& state, const acquire_options& options, pool_errc& why) { return state.try_take(options, why); }
 result<pool_slot*, pool_error> acquire(pool_state& state, const acquire_options& options) { return state.take(options); }

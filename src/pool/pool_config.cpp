@@ -16,7 +16,7 @@ class checker {
  public:
   template <class T>
   void in(std::string_view field, T value, T least, T most) {
-    if (value < least || value > most) refuse(fmt::format("{} is {}; it must be in [{}, {}]", field, value, least, most));
+    if (!(value >= least && value <= most)) refuse(fmt::format("{} is {}; it must be in [{}, {}]", field, value, least, most));
   }
   void in(std::string_view field, std::chrono::milliseconds value, std::chrono::milliseconds least, std::chrono::milliseconds most) {
     if (value < least || value > most) {
@@ -54,6 +54,7 @@ result<void, std::string> validate(const pool_config& c) {
   check.in<std::size_t>("max_waiters", c.max_waiters, 0, 1'000'000);
   check.in("acquire_timeout", c.acquire_timeout, 1ms, day);
   check.in("connect_timeout", c.connect_timeout, 1ms, 1h);
+  check.in("ping_timeout", c.ping_timeout, 1ms, 1h);
   check.in<std::size_t>("max_connecting", c.max_connecting, 1, 100);
   check.in("reconnect.base", c.reconnect.base, 1ms, day);
   check.in("reconnect.cap", c.reconnect.cap, c.reconnect.base, day);

@@ -5,6 +5,12 @@
 
 namespace spillway::detail {
 
+namespace {
+
+constexpr std::size_t most_pings{8};  // on behalf of those who wait; each may cost a thread
+
+}  // namespace
+
 std::size_t openings_to_begin(const opening_question& q) noexcept {
   const auto wanted = std::max(q.demand, q.floor);
   const auto missing = wanted > q.connecting ? wanted - q.connecting : 0;
@@ -14,13 +20,13 @@ std::size_t openings_to_begin(const opening_question& q) noexcept {
 
 std::optional<pool_core::resource_id> pool_core::take(time_point now, bool critical, actions& out) {
   if (draining_ || (critical ? queue_.has_critical() : !queue_.empty())) return std::nullopt;
-  while (!idle_.empty()) {
-    const auto id = idle_.back();
+  for (auto at = idle_.size(); at-- > 0;) {
+    const auto id = idle_[at];
     const auto& e = entries_[id];
     if (must_go(e, now) || is_replaced(e)) {
       begin_close(id, out);
-    } else if (limits_.ping_after_idle.count() != 0 && now - e.checked_at >= limits_.ping_after_idle) {
-      begin_ping(id, out);
+    } else if (needs_ping(id, now)) {
+      if (may_ping(now)) begin_ping(id, now, out);
     } else {
       drop_idle(id, state::lent);
       ++lent_;
@@ -51,7 +57,7 @@ result<void, pool_errc> pool_core::join(wait_node& node, time_point now, actions
 }
 
 void pool_core::missed(time_point now, actions& out) {
-  asked_ = idle_.empty() && pinging_ == 0;
+  asked_ = idle_.empty() && awaited_pings(now) == 0;
   settle(now, out);
 }
 
@@ -88,7 +94,8 @@ void pool_core::give_back(resource_id id, time_point now, bool keep, actions& ou
   settle(now, out);
 }
 
-pool_core::resource_id pool_core::opened(time_point now, time_point expires_at, std::chrono::nanoseconds took, bool lost, actions& out) {
+pool_core::resource_id pool_core::opened(time_point now, time_point expires_at, std::chrono::nanoseconds took, bool lost, bool stale,
+                                         actions& out) {
   --(lost ? lost_ : opening_);
   next_try_.reset();
   asked_ = false;
@@ -102,8 +109,9 @@ pool_core::resource_id pool_core::opened(time_point now, time_point expires_at, 
     id = free_ids_.back();
     free_ids_.pop_back();
   }
-  entries_[id] = entry{state::idle, false, false, now, now, expires_at};
+  entries_[id] = entry{state::idle, stale, false, now, now, expires_at};
   push_idle(id);
+  if (stale) begin_close(id, out);
   settle(now, out);
   return id;
 }
@@ -136,11 +144,12 @@ void pool_core::open_deferred(time_point now, std::size_t count, time_point agai
 }
 
 void pool_core::pinged(resource_id id, time_point now, bool alive, actions& out) {
-  --pinging_;
+  std::erase(pinging_, id);
   auto& e = entries_[id];
   e.checked_at = now;
   push_idle(id);
   if (!alive || must_go(e, now)) begin_close(id, out);
+  else asked_ = false;
   settle(now, out);
 }
 
@@ -158,7 +167,7 @@ void pool_core::tick(time_point now, actions& out) {
   close_surplus(now, out);
   if (limits_.keepalive.count() != 0) {
     for (auto at = idle_.size(); at-- > 0;) {
-      if (now - entries_[idle_[at]].checked_at >= limits_.keepalive) begin_ping(idle_[at], out);
+      if (now - entries_[idle_[at]].checked_at >= limits_.keepalive) begin_ping(idle_[at], now, out);
     }
   }
   settle(now, out);
@@ -190,10 +199,15 @@ std::optional<time_point> pool_core::next_wake(time_point now) const {
   const auto sooner = [&wake](time_point at) { wake = wake ? std::min(*wake, at) : at; };
   if (const auto* urgent = queue_.most_urgent(); urgent != nullptr) sooner(urgent->until.at());
   // Without room nothing can be tried, and whatever makes room tries.
-  if (next_try_ && opening_ == 0 && !deferred_until_ && most() > total() && std::max(demand(), short_of_floor()) > 0) sooner(*next_try_);
+  if (next_try_ && opening_ == 0 && !deferred_until_ && room(now) > 0 && std::max(demand(now), short_of_floor()) > 0) sooner(*next_try_);
   if (deferred_until_) sooner(*deferred_until_);
   if (!queue_.empty() && opening_ > 0 && opening_ < limits_.max_connecting) {
     if (const auto at = patience_ends(); at > now) sooner(at);
+  }
+  if (!queue_.empty()) {
+    for (const auto id : pinging_) {
+      if (const auto at = ping_patience_ends(id); at > now) sooner(at);
+    }
   }
   return wake;
 }
@@ -201,7 +215,7 @@ std::optional<time_point> pool_core::next_wake(time_point now) const {
 pool_wait_cause pool_core::cause() const noexcept {
   if (next_try_ && most() > total() - opening_ - lost_) return pool_wait_cause::backend;
   if (deferred_until_) return pool_wait_cause::budget;
-  if (pinging_ > 0) return pool_wait_cause::validation;
+  if (!pinging_.empty()) return pool_wait_cause::validation;
   if (opening_ > 0 || lost_ > 0) return pool_wait_cause::connecting;
   return pool_wait_cause::queue;
 }
@@ -245,10 +259,24 @@ void pool_core::begin_close(resource_id id, actions& out) {
   out.close.push_back(id);
 }
 
-void pool_core::begin_ping(resource_id id, actions& out) {
+void pool_core::begin_ping(resource_id id, time_point now, actions& out) {
   drop_idle(id, state::pinging);
-  ++pinging_;
+  entries_[id].checked_at = now;
+  pinging_.push_back(id);
   out.ping.push_back(id);
+}
+
+bool pool_core::needs_ping(resource_id id, time_point now) const noexcept {
+  return limits_.ping_after_idle.count() != 0 && now - entries_[id].checked_at >= limits_.ping_after_idle;
+}
+
+/// As many at a time as somebody waits for: what is pinged is not there for others.
+bool pool_core::may_ping(time_point now) const noexcept { return awaited_pings(now) < std::clamp<std::size_t>(queue_.size(), 1, most_pings); }
+
+/// Pings that have not taken too long yet. By half the time of an opening an answer should be there, as it takes one round trip and an opening
+/// several; so the other side may have gone silently, and nobody who waits should count on it.
+std::size_t pool_core::awaited_pings(time_point now) const noexcept {
+  return static_cast<std::size_t>(std::ranges::count_if(pinging_, [&](resource_id id) { return now < ping_patience_ends(id); }));
 }
 
 void pool_core::settle(time_point now, actions& out) {
@@ -262,17 +290,21 @@ void pool_core::settle(time_point now, actions& out) {
 }
 
 void pool_core::serve(time_point now, actions& out) {
-  while (!idle_.empty() && !queue_.empty()) {
+  for (auto at = idle_.size(); at > 0 && !queue_.empty();) {
     auto* const waiter = queue_.front();
     if (waiter->until.passed(now)) {
       queue_.remove(*waiter);
       out.refusals.push_back({waiter, pool_errc::timed_out, cause()});
       continue;
     }
-    const auto id = idle_.back();
+    const auto id = idle_[--at];
     // What was opened on top of `max` is for critical callers alone.
     if (must_go(entries_[id], now) || (!waiter->critical && live() > limits_.max)) {
       begin_close(id, out);
+      continue;
+    }
+    if (needs_ping(id, now)) {
+      if (may_ping(now)) begin_ping(id, now, out);
       continue;
     }
     queue_.remove(*waiter);
@@ -300,16 +332,28 @@ void pool_core::close_surplus(time_point now, actions& out) {
 
 void pool_core::begin_openings(time_point now, actions& out) {
   if (deferred_until_) return;
-  const auto room = most() > total() ? most() - total() : 0;
-  const auto begin = openings_to_begin({room, opening_, openings_allowed(now), demand(), short_of_floor()});
+  const auto begin = openings_to_begin({room(now), opening_, openings_allowed(now), demand(now), short_of_floor()});
   opening_ += begin;
   out.open += begin;
   if (begin > 0) asked_ = false;
 }
 
+/// How many more resources there may be: above `max` one for each critical caller whom nothing under way will serve. They come first, so whatever
+/// is under way serves them.
+std::size_t pool_core::room(time_point now) const noexcept {
+  const auto left_of = [have = total()](std::size_t bound) { return bound > have ? bound - have : 0; };
+  const auto below = left_of(limits_.max);
+  const auto served = opening_ + awaited_pings(now);
+  const auto urgent = queue_.criticals() > served ? queue_.criticals() - served : 0;
+  return std::max(below, std::min(urgent, left_of(limits_.max + limits_.overflow)));
+}
+
 /// Waiters that no ping may serve; at least one if somebody went away without.
-std::size_t pool_core::demand() const noexcept {
-  const auto unserved = queue_.size() > pinging_ ? queue_.size() - pinging_ : 0;
+std::size_t pool_core::demand(time_point now) const noexcept {
+  const auto awaited = awaited_pings(now);
+  // What is idle beside them has its turn to be pinged, and is as good as they are.
+  const auto supply = awaited + (awaited == pinging_.size() ? idle_.size() : 0);
+  const auto unserved = queue_.size() > supply ? queue_.size() - supply : 0;
   return std::max<std::size_t>(unserved, asked_ ? 1 : 0);
 }
 
@@ -317,7 +361,7 @@ std::size_t pool_core::demand() const noexcept {
 std::size_t pool_core::short_of_floor() const noexcept {
   if (draining_) return 0;
   const auto good = live() - overdue_;
-  const auto good_idle = idle_.size() - overdue_idle_ + pinging_;
+  const auto good_idle = idle_.size() - overdue_idle_ + pinging_.size();
   const auto idle_wanted = std::max(limits_.min_idle, overdue_ - overdue_idle_);
   const auto below_min = limits_.min > good ? limits_.min - good : 0;
   const auto below_idle = idle_wanted > good_idle ? idle_wanted - good_idle : 0;

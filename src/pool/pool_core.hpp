@@ -43,7 +43,7 @@ struct opening_question {
 /// Everything a pool decides, without a lock, a clock, a thread or a resource. It is told what happened and when, and says what to do.
 ///
 /// Invariants after every call:
-///   - while anyone waits, no resource is idle;
+///   - while anyone waits, nothing is idle but what must be pinged first, and its turn comes when those that are pinged do not answer;
 ///   - lent + idle + pinging + closing + opening + lost openings <= max, plus overflow for critical callers;
 ///   - a waiter that was pushed is answered exactly once: by a grant, a refusal, or a successful `leave`.
 class pool_core {
@@ -78,7 +78,7 @@ class pool_core {
 
   explicit pool_core(const pool_limits& limits) : limits_{limits} {}
 
-  /// An idle resource, the one used last. None if others wait, or all idle ones must be pinged or closed first.
+  /// An idle resource, the one used last. None if others wait, or all idle ones must be pinged or closed first; then a ping has begun.
   std::optional<resource_id> take(time_point now, bool critical, actions& out);
 
   /// Joins the queue; to be called when `take` had nothing. `node` has its deadline and lane set.
@@ -96,8 +96,9 @@ class pool_core {
   /// A lent resource comes back; `keep` says whether it may be lent again.
   void give_back(resource_id id, time_point now, bool keep, actions& out);
 
-  /// An opening ended well, `took` after it began. Answers the id of the new resource. `lost`: it had been given up.
-  resource_id opened(time_point now, time_point expires_at, std::chrono::nanoseconds took, bool lost, actions& out);
+  /// An opening ended well, `took` after it began. Answers the id of the new resource. `lost`: it had been given up. `stale`: it began before
+  /// `invalidate`.
+  resource_id opened(time_point now, time_point expires_at, std::chrono::nanoseconds took, bool lost, bool stale, actions& out);
   /// An opening failed; the next is tried at `next_try`. A lost one only makes room.
   void open_failed(time_point now, time_point next_try, bool lost, actions& out);
   /// An opening did not end in time: counted as failed, but what it may still bring keeps its place below `max`.
@@ -106,6 +107,8 @@ class pool_core {
   void open_forgotten(time_point now, actions& out);
   /// Of the openings asked for, `count` were not begun, as the budget gave no leave.
   void open_deferred(time_point now, std::size_t count, time_point again_at);
+  /// The budget has got something back, by what the next call tells about: no need to wait for that.
+  void leave_returned() noexcept { deferred_until_.reset(); }
 
   void pinged(resource_id id, time_point now, bool alive, actions& out);
   /// `close` was carried out.
@@ -116,7 +119,7 @@ class pool_core {
 
   /// New limits, at run time.
   void change(const pool_limits& limits, time_point now, actions& out);
-  /// Every resource opened so far is closed as soon as it is not lent.
+  /// Every resource opened so far is closed as soon as it is not lent. Who opens sees to it that what is being opened comes as stale.
   void invalidate(time_point now, actions& out);
   /// From now on everybody is refused; idle resources are closed, lent ones when they come back.
   void drain(time_point now, actions& out);
@@ -131,13 +134,13 @@ class pool_core {
   [[nodiscard]] std::size_t waiting() const noexcept { return queue_.size(); }
   [[nodiscard]] std::size_t lent() const noexcept { return lent_; }
   [[nodiscard]] std::size_t idle() const noexcept { return idle_.size(); }
-  [[nodiscard]] std::size_t pinging() const noexcept { return pinging_; }
+  [[nodiscard]] std::size_t pinging() const noexcept { return pinging_.size(); }
   [[nodiscard]] std::size_t closing() const noexcept { return closing_; }
   [[nodiscard]] std::size_t opening() const noexcept { return opening_; }
   [[nodiscard]] std::size_t lost() const noexcept { return lost_; }
   /// Resources that exist or may come to exist.
   [[nodiscard]] std::size_t total() const noexcept { return live() + closing_ + opening_ + lost_; }
-  [[nodiscard]] std::size_t live() const noexcept { return lent_ + idle_.size() + pinging_; }
+  [[nodiscard]] std::size_t live() const noexcept { return lent_ + idle_.size() + pinging_.size(); }
   [[nodiscard]] bool is_draining() const noexcept { return draining_; }
   [[nodiscard]] std::optional<time_point> next_try() const noexcept { return next_try_; }
   [[nodiscard]] const pool_limits& limits() const noexcept { return limits_; }
@@ -146,10 +149,10 @@ class pool_core {
   enum class state : std::uint8_t { none, idle, lent, pinging, closing };
   struct entry {
     state now{state::none};
-    bool stale{false};    // opened before `invalidate`
+    bool stale{false};    // from before `invalidate`
     bool overdue{false};  // past its lifetime, as the last tick saw
     time_point idle_since{};
-    time_point checked_at{};  // last known to be alive
+    time_point checked_at{};  // last known to be alive; or, while it is pinged, since when
     time_point expires_at{};
   };
 
@@ -161,12 +164,17 @@ class pool_core {
   void drop_idle(resource_id id, state to);
   void mark_overdue(time_point now);
   void begin_close(resource_id id, actions& out);
-  void begin_ping(resource_id id, actions& out);
+  void begin_ping(resource_id id, time_point now, actions& out);
+  [[nodiscard]] bool needs_ping(resource_id id, time_point now) const noexcept;
+  [[nodiscard]] bool may_ping(time_point now) const noexcept;
+  [[nodiscard]] std::size_t awaited_pings(time_point now) const noexcept;
+  [[nodiscard]] time_point ping_patience_ends(resource_id id) const noexcept { return entries_[id].checked_at + open_estimate_ / 2; }
   void settle(time_point now, actions& out);
   void serve(time_point now, actions& out);
   void close_surplus(time_point now, actions& out);
   void begin_openings(time_point now, actions& out);
-  [[nodiscard]] std::size_t demand() const noexcept;
+  [[nodiscard]] std::size_t room(time_point now) const noexcept;
+  [[nodiscard]] std::size_t demand(time_point now) const noexcept;
   [[nodiscard]] std::size_t short_of_floor() const noexcept;
   [[nodiscard]] std::size_t openings_allowed(time_point now) const noexcept;
   [[nodiscard]] time_point patience_ends() const noexcept;
@@ -178,10 +186,10 @@ class pool_core {
   std::vector<entry> entries_;
   std::vector<resource_id> free_ids_;
   std::vector<resource_id> idle_;  // the back is lent next
+  std::vector<resource_id> pinging_;
   std::size_t overdue_{0};       // of those lent or idle
   std::size_t overdue_idle_{0};
   std::size_t lent_{0};
-  std::size_t pinging_{0};
   std::size_t closing_{0};
   std::size_t opening_{0};
   std::size_t lost_{0};

@@ -25,7 +25,10 @@ void write_pool_metrics(const pool_stats& stats, std::string_view name, metric_w
   in_state("opening", stats.opening);
   in_state("pinging", stats.pinging);
   in_state("closing", stats.closing);
+  in_state("lost", stats.lost);
   out.gauge("spillway_pool_max_resources", "Most resources there may be", labels, static_cast<double>(stats.max));
+  out.gauge("spillway_pool_overflow_resources", "Most resources there may be on top of that for critical callers", labels,
+            static_cast<double>(stats.overflow));
   out.gauge("spillway_pool_min_resources", "Resources kept open", labels, static_cast<double>(stats.min));
   out.gauge("spillway_pool_pending_requests", "Callers waiting for a resource", labels, static_cast<double>(stats.waiting));
   out.gauge("spillway_pool_backend_down", "1 while the last opening failed", labels, stats.down ? 1.0 : 0.0);

@@ -54,7 +54,7 @@ pool_state::pool_state(const pool_config& config, std::unique_ptr<erased_connect
 
 pool_state::~pool_state() {
   if (!config_.budget) return;
-  for (std::size_t i = 0; i < attempts_.size(); ++i) config_.budget->give_back();  // for openings that never ended
+  for (auto left = attempts_.size() + pinged_resources(); left > 0; --left) config_.budget->give_back();  // for what never ended
 }
 
 // ---- Without the lock --------------------------------------------------------------------------------------------------------------
@@ -111,7 +111,7 @@ void pool_state::give_back(pool_slot& slot, bool keep) noexcept {
 
 bool pool_state::hand_over(pool_slot& slot) noexcept {
   // Whoever joins the queue after this look is served by what comes next, as if the resource had stayed out a little longer.
-  if (gate_.load(std::memory_order_acquire) == 0 || !connector_->reset(slot.resource)) return false;
+  if (gate_.load(std::memory_order_acquire) == 0) return false;
   lock held{mutex_};
   const auto at = now();
   pool_core::actions decided;
@@ -306,12 +306,13 @@ void pool_state::opened(std::uint64_t attempt_id, void* resource) {
     expires_at = at + std::chrono::duration_cast<std::chrono::nanoseconds>(config_.max_lifetime * (1.0 - jitter));
   }
   pool_core::actions decided;
-  const auto id = core_.opened(at, expires_at, at - tried.began, tried.lost, decided);
+  const bool stale = tried.generation != generation_.load(std::memory_order_relaxed);
+  const auto id = core_.opened(at, expires_at, at - tried.began, tried.lost, stale, decided);
   while (slots_.size() <= id) slots_.emplace_back(*this);
   auto& slot = slots_[id];
   slot.id = id;
   slot.resource = resource;
-  slot.generation = generation_.load(std::memory_order_relaxed);
+  slot.generation = tried.generation;
   slot.returned_at = ticks_.now();
   slot.expires_at = ticks_.after(slot.returned_at, expires_at - at);
   slot.lent_at.store(pool_slot::not_lent, std::memory_order_relaxed);
@@ -319,8 +320,9 @@ void pool_state::opened(std::uint64_t attempt_id, void* resource) {
   open_.record(at - tried.began);
   backoff_.reset();
   const bool was_down = std::exchange(told_down_, false);
-  carry_out(held, decided, at);
-  if (was_down) tell({log_level::info, "opening works again", {}});
+  todo told;
+  if (was_down) told.notes.push_back({log_level::info, "opening works again", {}});
+  carry_out(held, decided, at, std::move(told));
 }
 
 void pool_state::open_failed(std::uint64_t attempt_id, error_code reason, std::string text) {
@@ -331,14 +333,13 @@ void pool_state::open_failed(std::uint64_t attempt_id, error_code reason, std::s
     return;
   }
   const auto at = now();
-  if (config_.budget) config_.budget->give_back();
+  return_leave();
   pool_core::actions decided;
   todo told;
   const auto words = text.empty() ? reason.message() : text;
   if (!tried.mapped().lost && note_failure(reason, std::move(text))) note_down(told, words);
   core_.open_failed(at, next_try(at), tried.mapped().lost, decided);
-  carry_out(held, decided, at);
-  for (const auto& line : told.notes) tell(line);
+  carry_out(held, decided, at, std::move(told));
 }
 
 void pool_state::pinged(std::uint64_t number, bool alive) {

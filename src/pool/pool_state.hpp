@@ -90,6 +90,7 @@ class pool_state : public std::enable_shared_from_this<pool_state> {
   struct attempt {
     time_point began;
     deadline until;
+    std::uint64_t generation;  // at the beginning: what it brings may be from before an invalidation
     bool lost{false};
   };
   struct ping {
@@ -103,6 +104,7 @@ class pool_state : public std::enable_shared_from_this<pool_state> {
     bool drained;
     deadline until;
     std::function<void(result<void, pool_error>)> tell;
+    std::uint64_t failures{0};  // of openings, when it was asked for
   };
   struct note {
     log_level level;
@@ -134,6 +136,7 @@ class pool_state : public std::enable_shared_from_this<pool_state> {
   pool_slot* take_idle(lock& held, pool_core::actions& decided, const acquire_options& options, time_point at);
   [[nodiscard]] std::optional<pool_errc> enqueue(queued_caller& caller, time_point at, pool_core::actions& decided);
   void carry_out(lock& held, pool_core::actions& decided, time_point at);
+  void carry_out(lock& held, pool_core::actions& decided, time_point at, todo list);
   void carry_out_unlocked(todo& list);
   void collect_parked(time_point at, pool_core::actions& out);
   void raise_gate();
@@ -142,6 +145,10 @@ class pool_state : public std::enable_shared_from_this<pool_state> {
   void add_milestone(milestone added);
   void check_milestones(time_point at, todo& list);
   void end_milestones(todo& list, time_point at);
+  void return_leave();
+  /// Whether an abandoned pool has to go on: for what is lent or being closed, not for a ping, which may hang.
+  [[nodiscard]] bool is_needed() const noexcept { return core_.live() + core_.closing() > pinged_resources(); }
+  [[nodiscard]] std::size_t pinged_resources() const noexcept;
   void arm_timer(time_point at);
   void lose_late_work(time_point at, pool_core::actions& out, todo& list);
   void note_down(todo& list, const std::string& why);

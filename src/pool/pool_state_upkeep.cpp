@@ -28,25 +28,30 @@ std::string seconds_text(std::chrono::nanoseconds duration) { return fmt::format
 
 // ---- Carrying out ------------------------------------------------------------------------------------------------------------------
 
-void pool_state::carry_out(lock& held, pool_core::actions& decided, time_point at) {
+void pool_state::carry_out(lock& held, pool_core::actions& decided, time_point at) { carry_out(held, decided, at, {}); }
+
+/// `list`: what is to be told besides.
+void pool_state::carry_out(lock& held, pool_core::actions& decided, time_point at, todo list) {
   for (;;) {
-    todo list;
     prepare(decided, at, list);
     decided.clear();
     raise_gate();
     check_milestones(at, list);
     arm_timer(at);
-    // Abandoned, and the last resource is gone: the last owner is this call.
-    const auto last = self_ && core_.live() + core_.closing() == 0 ? std::move(self_) : nullptr;
+    // Abandoned, and the last resource is gone: the last owner is this call. Else a grant may be used, given back and the pool destroyed before
+    // what follows the grants is done.
+    const bool is_last = self_ && !is_needed();
+    const auto kept = is_last ? std::move(self_) : list.only_grants() ? std::shared_ptr<pool_state>{} : shared_from_this();
     held.unlock();
     carry_out_unlocked(list);
     if (list.closes.empty()) return;
     held.lock();
     for (auto* const slot : list.closes) {
       ++closed_;
-      if (config_.budget) config_.budget->give_back();
+      return_leave();
       core_.closed(slot->id, at, decided);
     }
+    list = {};
   }
 }
 
@@ -54,20 +59,18 @@ void pool_state::carry_out_unlocked(todo& list) {
   for (const auto& [caller, slot] : list.grants) caller->answer(slot, {});
   for (auto& [caller, why] : list.refusals) caller->answer(nullptr, std::move(why));
   for (const auto& [id, until] : list.opens) {
-    try {
-      connector_->open(open_ticket{weak_from_this(), id, until});
-    } catch (...) {  // the ticket was dropped on the way out, which is an answer
-    }
+    connector_->open(open_ticket{weak_from_this(), id, until});
   }
   for (const auto& each : list.pings) {
     try {
-      connector_->ping(each.resource, ping_ticket{shared_from_this(), each.number, each.until});
+      connector_->ping(each.resource, ping_ticket{weak_from_this(), each.number, each.until});
     } catch (...) {  // as above
     }
   }
-  for (auto* const slot : list.closes) connector_->close(std::exchange(slot->resource, nullptr));
   for (const auto& line : list.notes) tell(line);
   for (auto& [reached, what] : list.milestones) reached.tell(std::move(what));
+  // Last: these may take their time.
+  for (auto* const slot : list.closes) connector_->close(std::exchange(slot->resource, nullptr));
 }
 
 void pool_state::prepare(pool_core::actions& decided, time_point at, todo& list) {
@@ -94,7 +97,7 @@ void pool_state::prepare(pool_core::actions& decided, time_point at, todo& list)
     if (!in_use) list.closes.push_back(&slots_[id]);
   }
   for (const auto id : decided.ping) {
-    const auto until = deadline::after(at, config_.connect_timeout);
+    const auto until = deadline::after(at, config_.ping_timeout);
     pings_.push_back({next_ping_++, &slots_[id], slots_[id].resource, until});
     list.pings.push_back(pings_.back());
   }
@@ -109,9 +112,16 @@ void pool_state::prepare_openings(pool_core::actions& decided, time_point at, to
     }
     const auto id = next_attempt_++;
     const auto until = deadline::after(at, config_.connect_timeout);
-    attempts_.emplace(id, attempt{at, until});
+    attempts_.emplace(id, attempt{at, until, generation_.load(std::memory_order_relaxed)});
     list.opens.emplace_back(id, until);
   }
+}
+
+/// Before the core hears that the place of a resource is free.
+void pool_state::return_leave() {
+  if (!config_.budget) return;
+  config_.budget->give_back();
+  core_.leave_returned();
 }
 
 void pool_state::collect_parked(time_point at, pool_core::actions& out) {
@@ -150,14 +160,13 @@ void pool_state::tick() {
     next_sweep_ = at + sweep_period_;
     find_leaks(found);
   }
-  carry_out(held, decided, at);
-  for (const auto& line : found.notes) tell(line);
+  carry_out(held, decided, at, std::move(found));
 }
 
 /// Openings and pings that did not keep to their deadline. What they still bring is dealt with when it comes. After as long again they no longer
 /// count, so that a connector that hangs takes nobody's place for ever; but there are never more than `max` of those.
 void pool_state::lose_late_work(time_point at, pool_core::actions& out, todo& list) {
-  const auto for_good = [&](deadline until) { return at >= until.at() + config_.connect_timeout && forgotten_ < config_.max; };
+  const auto for_good = [&](deadline until, std::chrono::milliseconds timeout) { return at >= until.at() + timeout && forgotten_ < config_.max; };
   for (auto next = attempts_.begin(); next != attempts_.end();) {
     auto& [id, tried] = *next++;
     if (!tried.lost && tried.until.passed(at)) {
@@ -165,9 +174,9 @@ void pool_state::lose_late_work(time_point at, pool_core::actions& out, todo& li
       const std::string why{"no answer in time"};
       if (note_failure(make_error_code(boost::system::errc::timed_out), why)) note_down(list, why);
       core_.open_lost(at, next_try(at), out);
-    } else if (tried.lost && for_good(tried.until)) {
+    } else if (tried.lost && for_good(tried.until, config_.connect_timeout)) {
       ++forgotten_;
-      if (config_.budget) config_.budget->give_back();
+      return_leave();
       core_.open_forgotten(at, out);
       attempts_.erase(id);
     }
@@ -176,10 +185,10 @@ void pool_state::lose_late_work(time_point at, pool_core::actions& out, todo& li
     if (!each.lost && each.until.passed(at)) {
       each.lost = true;
       core_.pinged(each.slot->id, at, false, out);
-    } else if (each.lost && each.slot != nullptr && for_good(each.until)) {
+    } else if (each.lost && each.slot != nullptr && for_good(each.until, config_.ping_timeout)) {
       ++forgotten_;
       ++closed_;
-      if (config_.budget) config_.budget->give_back();
+      return_leave();
       each.slot->resource = nullptr;
       core_.closed(std::exchange(each.slot, nullptr)->id, at, out);
     }
@@ -204,15 +213,20 @@ void pool_state::find_leaks(todo& list) {
   }
 }
 
+/// Pings that were given up for good have no slot any more: their resources do not count.
+std::size_t pool_state::pinged_resources() const noexcept {
+  return static_cast<std::size_t>(std::ranges::count_if(pings_, [](const ping& each) { return each.slot != nullptr; }));
+}
+
 void pool_state::arm_timer(time_point at) {
   auto wake = core_.next_wake(at).value_or(time_point::max());
-  const auto late_at = [this](bool lost, deadline until) { return lost ? until.at() + config_.connect_timeout : until.at(); };
+  const auto late_at = [](bool lost, deadline until, std::chrono::milliseconds timeout) { return lost ? until.at() + timeout : until.at(); };
   const bool may_forget = forgotten_ < config_.max;
   for (const auto& [id, tried] : attempts_) {
-    if (!tried.lost || may_forget) wake = std::min(wake, late_at(tried.lost, tried.until));
+    if (!tried.lost || may_forget) wake = std::min(wake, late_at(tried.lost, tried.until, config_.connect_timeout));
   }
   for (const auto& each : pings_) {
-    if (each.slot != nullptr && (!each.lost || may_forget)) wake = std::min(wake, late_at(each.lost, each.until));
+    if (each.slot != nullptr && (!each.lost || may_forget)) wake = std::min(wake, late_at(each.lost, each.until, config_.ping_timeout));
   }
   for (const auto& each : milestones_) wake = std::min(wake, each.until.at());
   if (sweep_period_.count() != 0 && core_.live() > 0) {
@@ -237,7 +251,7 @@ void pool_state::check_milestones(time_point at, todo& list) {
       what = pool_error{pool_errc::shutting_down};
     } else if (core_.live() >= core_.limits().min && core_.idle() + core_.lent() >= std::max(core_.limits().min, core_.limits().min_idle)) {
       what.emplace();
-    } else if (core_.is_down(at)) {
+    } else if (core_.is_down(at) && open_failures_ > each.failures) {
       what = explain(pool_errc::backend_down, pool_wait_cause::backend, 0ns, at);
     }
     if (!what && each.until.passed(at)) what = explain(pool_errc::timed_out, core_.cause(), 0ns, at);
@@ -272,6 +286,7 @@ void pool_state::add_milestone(milestone added) {
   lock held{mutex_};
   const auto at = now();
   pool_core::actions decided;
+  added.failures = open_failures_;
   milestones_.push_back(std::move(added));
   if (milestones_.back().drained && !core_.is_draining()) {
     core_.drain(at, decided);
@@ -321,13 +336,12 @@ void pool_state::abandon() {
   core_.drain(at, decided);
   raise_gate();
   collect_parked(at, decided);
-  if (core_.live() + core_.closing() > 0) self_ = shared_from_this();
+  if (is_needed()) self_ = shared_from_this();
   // Its executor may end with the handle.
   timer_.reset();
   todo last;
   end_milestones(last, at);
-  carry_out(held, decided, at);
-  carry_out_unlocked(last);
+  carry_out(held, decided, at, std::move(last));
 }
 
 /// Nobody will look at them again.
@@ -461,6 +475,7 @@ pool_stats pool_state::counts(std::vector<const pool_slot*>& slots) {
   stats.waiting = core_.waiting();
   stats.min = core_.limits().min;
   stats.max = core_.limits().max;
+  stats.overflow = core_.limits().overflow;
   stats.down = core_.is_down(now());
   stats.lost = core_.lost();
   stats.opened = opened_;

@@ -40,6 +40,10 @@ struct pool_state::todo {
   few<pool_slot*> closes;
   std::vector<note> notes;
   std::vector<std::pair<milestone, result<void, pool_error>>> milestones;
+
+  [[nodiscard]] bool only_grants() const noexcept {
+    return refusals.empty() && opens.empty() && pings.empty() && closes.empty() && notes.empty() && milestones.empty();
+  }
 };
 
 }  // namespace spillway::detail

@@ -15,6 +15,7 @@ void wait_queue::push(wait_node& node) {
   line.last = &node;
   node.queued = true;
   ++size_;
+  if (node.critical) ++criticals_;
 }
 
 void wait_queue::remove(wait_node& node) noexcept {
@@ -23,6 +24,7 @@ void wait_queue::remove(wait_node& node) noexcept {
   (node.next != nullptr ? node.next->previous : line.last) = node.previous;
   node.queued = false;
   --size_;
+  if (node.critical) --criticals_;
   if (node.until.is_never()) return;
   const auto hole = node.heap_place;
   auto* const last = heap_.back();

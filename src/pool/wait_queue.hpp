@@ -32,7 +32,8 @@ class wait_queue {
 
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
   [[nodiscard]] bool empty() const noexcept { return size_ == 0; }
-  [[nodiscard]] bool has_critical() const noexcept { return critical_.first != nullptr; }
+  [[nodiscard]] bool has_critical() const noexcept { return criticals_ > 0; }
+  [[nodiscard]] std::size_t criticals() const noexcept { return criticals_; }
   /// Of all who wait, when the first came.
   [[nodiscard]] std::optional<time_point> oldest() const noexcept;
   /// The waiter whose deadline comes first; null if none has one.
@@ -51,6 +52,7 @@ class wait_queue {
   chain normal_;
   chain critical_;
   std::size_t size_{0};
+  std::size_t criticals_{0};
   std::vector<wait_node*> heap_;  // by deadline; those without are not in it
 };
 

@@ -7,6 +7,7 @@
 #include <doctest/doctest.h>
 
 #include <functional>
+#include <limits>
 #include <string>
 
 using namespace spillway;
@@ -30,6 +31,7 @@ TEST_CASE("pool_config.every_contradiction_names_field_value_and_range") {
       {[](auto& c) { c.acquire_timeout = 0ms; }, "pool_config.acquire_timeout is 0 ms; it must be in [1 ms, 86400000 ms]"},
       {[](auto& c) { c.acquire_timeout = -1ms; }, "pool_config.acquire_timeout is -1 ms; it must be in [1 ms, 86400000 ms]"},
       {[](auto& c) { c.connect_timeout = 2h; }, "pool_config.connect_timeout is 7200000 ms; it must be in [1 ms, 3600000 ms]"},
+      {[](auto& c) { c.ping_timeout = 0ms; }, "pool_config.ping_timeout is 0 ms; it must be in [1 ms, 3600000 ms]"},
       {[](auto& c) { c.max_connecting = 0; }, "pool_config.max_connecting is 0; it must be in [1, 100]"},
       {[](auto& c) { c.reconnect.base = 0ms; }, "pool_config.reconnect.base is 0 ms; it must be in [1 ms, 86400000 ms]"},
       {[](auto& c) { c.reconnect.cap = 5ms; }, "pool_config.reconnect.cap is 5 ms; it must be in [20 ms, 86400000 ms]"},
@@ -37,6 +39,8 @@ TEST_CASE("pool_config.every_contradiction_names_field_value_and_range") {
       {[](auto& c) { c.max_lifetime = 5ms; }, "pool_config.max_lifetime is 5 ms; it must be 0 (never) or in [10 ms, 2592000000 ms]"},
       {[](auto& c) { c.max_lifetime = 599'999ms; }, "pool_config.max_lifetime is 599999 ms; it must not be below idle_timeout, 600000 ms"},
       {[](auto& c) { c.lifetime_jitter_ratio = 0.95; }, "pool_config.lifetime_jitter_ratio is 0.95; it must be in [0, 0.9]"},
+      {[](auto& c) { c.lifetime_jitter_ratio = std::numeric_limits<double>::quiet_NaN(); },
+       "pool_config.lifetime_jitter_ratio is nan; it must be in [0, 0.9]"},
       {[](auto& c) { c.ping_after_idle = -1ms; }, "pool_config.ping_after_idle is -1 ms; it must be 0 (never) or in [1 ms, 86400000 ms]"},
       {[](auto& c) { c.keepalive = 9ms; }, "pool_config.keepalive is 9 ms; it must be 0 (never) or in [10 ms, 86400000 ms]"},
       {[](auto& c) { c.slow_acquire = -1ms; }, "pool_config.slow_acquire is -1 ms; it must be 0 (never) or in [1 ms, 86400000 ms]"},

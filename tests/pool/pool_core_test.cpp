@@ -34,14 +34,14 @@ struct pool_under_test {
   }
   pool_core::resource_id open(std::chrono::milliseconds now = 0ms, std::chrono::milliseconds took = 0ms, time_point expires = never) {
     out.clear();
-    return core.opened(at(now), expires, took, false, out);
+    return core.opened(at(now), expires, took, false, false, out);
   }
   /// A resource that is idle.
-  pool_core::resource_id open_idle(std::chrono::milliseconds now = 0ms, time_point expires = never) {
+  pool_core::resource_id open_idle(std::chrono::milliseconds now = 0ms, time_point expires = never, std::chrono::milliseconds took = 0ms) {
     out.clear();
     core.missed(at(now), out);
     REQUIRE(out.open == 1);
-    return open(now, 0ms, expires);
+    return open(now, took, expires);
   }
   std::optional<pool_core::resource_id> take(std::chrono::milliseconds now = 0ms, bool critical = false) {
     out.clear();
@@ -309,7 +309,7 @@ TEST_CASE("pool_core.pings_before_lending_what_was_idle_for_long") {
   auto limits = limits_of(2);
   limits.ping_after_idle = 100ms;
   pool_under_test pool{limits};
-  const auto id = pool.open_idle();
+  const auto id = pool.open_idle(0ms, never, 40ms);
   CHECK_FALSE(pool.take(100ms));
   REQUIRE(pool.out.ping.size() == 1);
   auto& waiting = pool.join(100ms);
@@ -328,6 +328,110 @@ TEST_CASE("pool_core.pings_before_lending_what_was_idle_for_long") {
     CHECK(pool.out.close.size() == 1);
     CHECK(pool.out.open == 1);
   }
+}
+
+TEST_CASE("pool_core.a_ping_that_takes_longer_than_half_an_opening_is_not_waited_for_any_more") {
+  auto limits = limits_of(2);
+  limits.ping_after_idle = 100ms;
+  pool_under_test pool{limits};
+  const auto id = pool.open_idle(0ms, never, 40ms);
+  CHECK_FALSE(pool.take(100ms));
+  (void)pool.join(100ms);
+  CHECK(pool.out.open == 0);
+  CHECK(pool.core.next_wake(at(100ms)) == at(120ms));
+  pool.tick(119ms);
+  CHECK(pool.out.open == 0);
+  pool.tick(120ms);
+  CHECK(pool.out.open == 1);
+  CHECK_FALSE(pool.core.next_wake(at(120ms)));
+  SUBCASE("the opening serves the caller") {
+    const auto other = pool.open(160ms, 40ms);
+    REQUIRE(pool.out.grants.size() == 1);
+    CHECK(pool.out.grants[0].resource == other);
+  }
+  SUBCASE("or the ping, if it answers first") {
+    pool.out.clear();
+    pool.core.pinged(id, at(130ms), true, pool.out);
+    REQUIRE(pool.out.grants.size() == 1);
+    CHECK(pool.out.grants[0].resource == id);
+  }
+}
+
+TEST_CASE("pool_core.who_does_not_wait_makes_it_open_another_when_a_ping_hangs") {
+  auto limits = limits_of(2);
+  limits.ping_after_idle = 100ms;
+  pool_under_test pool{limits};
+  (void)pool.open_idle(0ms, never, 40ms);
+  CHECK_FALSE(pool.take(100ms));
+  pool.core.missed(at(119ms), pool.out);
+  CHECK(pool.out.open == 0);
+  pool.core.missed(at(120ms), pool.out);
+  CHECK(pool.out.open == 1);
+}
+
+TEST_CASE("pool_core.pings_no_more_at_a_time_than_somebody_waits_for") {
+  auto limits = limits_of(3);
+  limits.ping_after_idle = 100ms;
+  pool_under_test pool{limits};
+  std::array<pool_core::resource_id, 3> ids{};
+  for (auto& id : ids) {
+    (void)pool.join();
+    id = pool.open(0ms, 40ms);
+  }
+  for (const auto id : ids) pool.give_back(id);
+  CHECK_FALSE(pool.take(100ms));
+  REQUIRE(pool.out.ping.size() == 1);
+  CHECK(pool.out.ping[0] == ids[2]);
+  CHECK_FALSE(pool.take(100ms));
+  CHECK(pool.out.ping.empty());  // one is enough for somebody who does not wait
+  (void)pool.join(100ms);
+  CHECK(pool.out.ping.empty());  // and it will do for the first
+  (void)pool.join(101ms);
+  REQUIRE(pool.out.ping.size() == 1);
+  CHECK(pool.out.ping[0] == ids[1]);
+  CHECK(pool.core.idle() == 1);
+  SUBCASE("one that is dead is followed by the next") {
+    pool.out.clear();
+    pool.core.pinged(ids[2], at(102ms), false, pool.out);
+    REQUIRE(pool.out.ping.size() == 1);
+    CHECK(pool.out.ping[0] == ids[0]);
+  }
+  SUBCASE("so is one that does not answer") {
+    pool.tick(119ms);
+    CHECK(pool.out.ping.empty());
+    pool.tick(120ms);
+    REQUIRE(pool.out.ping.size() == 1);
+    CHECK(pool.out.ping[0] == ids[0]);
+  }
+  SUBCASE("one that is alive leaves the others in peace") {
+    pool.out.clear();
+    pool.core.pinged(ids[2], at(102ms), true, pool.out);
+    pool.core.pinged(ids[1], at(102ms), true, pool.out);
+    CHECK(pool.out.grants.size() == 2);
+    CHECK(pool.out.ping.empty());
+    CHECK(pool.core.idle() == 1);
+  }
+}
+
+TEST_CASE("pool_core.what_needs_no_ping_is_lent_past_those_that_do") {
+  auto limits = limits_of(2);
+  limits.ping_after_idle = 100ms;
+  pool_under_test pool{limits};
+  const auto older = pool.open_idle(0ms, never, 40ms);
+  REQUIRE(pool.take());
+  (void)pool.join();
+  const auto newer = pool.open(0ms, 40ms);
+  pool.give_back(older, 10ms);
+  pool.give_back(newer, 20ms);
+  CHECK_FALSE(pool.take(130ms));
+  pool.core.pinged(newer, at(131ms), true, pool.out);
+  CHECK_FALSE(pool.take(300ms));
+  (void)pool.join(300ms);
+  (void)pool.join(300ms);
+  pool.out.clear();
+  pool.core.pinged(older, at(301ms), true, pool.out);
+  REQUIRE(pool.out.grants.size() == 1);
+  CHECK(pool.out.grants[0].resource == older);
 }
 
 TEST_CASE("pool_core.keeps_idle_resources_alive_and_in_their_order") {
@@ -472,7 +576,7 @@ TEST_CASE("pool_core.an_opening_that_hangs_keeps_its_place_and_may_still_succeed
   pool.tick(300ms);
   CHECK(pool.out.open == 0);  // no room
   pool.out.clear();
-  (void)pool.core.opened(at(400ms), never, 300ms, true, pool.out);
+  (void)pool.core.opened(at(400ms), never, 300ms, true, false, pool.out);
   CHECK(pool.core.live() == 1);
   CHECK(pool.core.total() == 2);
 }
@@ -497,6 +601,29 @@ TEST_CASE("pool_core.critical_callers_go_first_and_may_use_the_overflow") {
   pool.give_back(first);
   REQUIRE(pool.out.grants.size() == 1);
   CHECK(pool.out.grants[0].waiter == &normal);
+}
+
+TEST_CASE("pool_core.a_critical_caller_opens_no_overflow_for_the_others") {
+  auto limits = limits_of(1);
+  limits.overflow = 3;
+  limits.max_connecting = 5;
+  pool_under_test pool{limits};
+  (void)pool.open_idle();
+  REQUIRE(pool.take());
+  for (int i = 0; i < 4; ++i) (void)pool.join();
+  auto& critical = pool.join(0ms, deadline::never(), true);
+  CHECK(pool.out.open == 1);
+  pool.tick(1s);
+  CHECK(pool.core.opening() == 1);
+  (void)pool.join(1s, deadline::never(), true);
+  CHECK(pool.core.opening() == 2);
+  (void)pool.open(1s);
+  REQUIRE(pool.out.grants.size() == 1);
+  CHECK(pool.out.grants[0].waiter == &critical);
+  CHECK(pool.core.opening() == 1);
+  // What critical callers have already does not count against the next of them.
+  (void)pool.join(1s, deadline::never(), true);
+  CHECK(pool.core.opening() == 2);
 }
 
 TEST_CASE("pool_core.shrinking_closes_idle_resources_now_and_lent_ones_as_they_come_back") {
@@ -542,6 +669,19 @@ TEST_CASE("pool_core.invalidate_closes_everything_opened_before") {
   CHECK(pool.out.close.empty());
 }
 
+TEST_CASE("pool_core.what_an_opening_from_before_an_invalidation_brings_is_closed") {
+  pool_under_test pool{limits_of(1)};
+  (void)pool.join();
+  pool.out.clear();
+  const auto id = pool.core.opened(at(5ms), never, 5ms, false, true, pool.out);
+  CHECK(pool.out.grants.empty());
+  REQUIRE(pool.out.close.size() == 1);
+  CHECK(pool.out.close[0] == id);
+  pool.out.clear();
+  pool.core.closed(id, at(6ms), pool.out);
+  CHECK(pool.out.open == 1);
+}
+
 TEST_CASE("pool_core.draining_refuses_everyone_and_ends_when_nothing_is_open") {
   pool_under_test pool{limits_of(1)};
   const auto id = pool.open_idle();
@@ -571,6 +711,10 @@ TEST_CASE("pool_core.without_leave_from_the_budget_it_asks_again_later") {
   CHECK(pool.core.next_wake(at(0ms)) == at(100ms));
   pool.tick(99ms);
   CHECK(pool.out.open == 0);
-  pool.tick(100ms);
+  SUBCASE("when it is time") { pool.tick(100ms); }
+  SUBCASE("or when the pool has returned some") {
+    pool.core.leave_returned();
+    pool.tick(99ms);
+  }
   CHECK(pool.out.open == 1);
 }

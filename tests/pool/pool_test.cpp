@@ -69,6 +69,7 @@ TEST_CASE("pool.a_lease_is_handed_over_to_the_first_who_waits_or_kept") {
   }
   fake.clock.advance(2s);  // the first is too late
   CHECK(lease.hand_over());
+  CHECK(fake.connector->resets() == 0);  // as it is
   CHECK_FALSE(lease);
   CHECK_FALSE(lease.hand_over());
   fake.context.poll();
@@ -84,9 +85,6 @@ TEST_CASE("pool.a_lease_is_handed_over_to_the_first_who_waits_or_kept") {
   fake.context.poll();
   CHECK(served == std::vector{2, -1, 3});
   CHECK(got[1]->number == 2);
-  fake.connector->refuse_resets();
-  fake.pool->async_acquire(1h, [](result<tests::fake_lease, pool_error>) {});
-  CHECK_FALSE(got[1].hand_over());
 }
 
 TEST_CASE("pool.a_resource_that_cannot_be_cleaned_is_closed") {
@@ -135,6 +133,26 @@ pool_error time_out(fake_pool& fake, std::chrono::milliseconds timeout) {
   fake.advance(timeout);
   return waiting.get().error();
 }
+
+/// While it lives, no thread can be started: each would have a stack as large as the address space.
+class no_more_threads {
+ public:
+  no_more_threads() {
+    pthread_getattr_default_np(&usual_);
+    auto huge = usual_;
+    pthread_attr_setstacksize(&huge, std::size_t{1} << 47U);
+    REQUIRE(pthread_setattr_default_np(&huge) == 0);
+  }
+  no_more_threads(const no_more_threads&) = delete;
+  no_more_threads& operator=(const no_more_threads&) = delete;
+  ~no_more_threads() {
+    pthread_setattr_default_np(&usual_);
+    pthread_attr_destroy(&usual_);
+  }
+
+ private:
+  pthread_attr_t usual_{};
+};
 
 }  // namespace
 
@@ -263,7 +281,10 @@ TEST_CASE("pool.a_connector_that_throws_has_failed_to_open") {
   };
   boost::asio::io_context context;
   pool<int> pool{{}, std::make_shared<throwing>(), context.get_executor()};
-  CHECK(pool.acquire(1h).error() == pool_errc::backend_down);
+  const auto refused = pool.acquire(1h);
+  CHECK(refused.error() == pool_errc::backend_down);
+  CHECK(refused.error().reason() == boost::system::errc::io_error);
+  CHECK(refused.error().reason_text() == "no");
   CHECK(pool.stats().open_failures >= 1);
 }
 
@@ -301,6 +322,31 @@ TEST_CASE("pool.a_blocking_connector_runs_on_threads_of_its_own_and_its_exceptio
   CHECK(refused.error() == pool_errc::backend_down);
   CHECK(refused.error().reason() == boost::system::errc::permission_denied);
   CHECK(refused.error().reason_text().find("login") != std::string_view::npos);
+}
+
+TEST_CASE("pool.without_a_thread_for_a_ping_a_look_must_do") {
+  class blocking final : public blocking_connector<int> {
+   public:
+    result<int, open_failure> open(deadline) override { return ++opened; }
+    bool ping(int&, deadline) override { return false; }
+    std::atomic<int> opened{0};
+  };
+  const auto connector = std::make_shared<blocking>();
+  testing::manual_clock clock;
+  boost::asio::io_context context;
+  auto config = at_most(1);
+  config.ping_after_idle = 10s;
+  config.clock = &clock;
+  pool<int> pool{config, connector, context.get_executor()};
+  { const auto lease = pool.acquire(1h); }
+  clock.advance(10s);
+  {
+    const no_more_threads none;
+    CHECK_FALSE(pool.try_acquire().has_value());
+  }
+  const auto lease = pool.try_acquire();
+  REQUIRE(lease.has_value());
+  CHECK(**lease == 1);
 }
 
 TEST_CASE("pool.critical_callers_use_the_overflow") {
@@ -361,6 +407,51 @@ TEST_CASE("pool.an_opening_that_ends_after_the_pool_is_closed_at_once") {
   CHECK(fake.connector.use_count() == 1);
 }
 
+TEST_CASE("pool.what_a_thread_still_opens_or_pings_when_the_pool_ends_is_closed_by_the_connector") {
+  class slow final : public blocking_connector<int> {
+   public:
+    result<int, open_failure> open(deadline) override {
+      if (opens.fetch_add(1) == 1) go_on.get_future().wait();
+      return 1;
+    }
+    bool ping(int&, deadline) override {
+      pinging = true;
+      go_on.get_future().wait();
+      return true;
+    }
+    void close(int&) noexcept override { ++closed; }
+    std::promise<void> go_on;
+    std::atomic<int> opens{0};
+    std::atomic<bool> pinging{false};
+    std::atomic<int> closed{0};
+  };
+  const auto connector = std::make_shared<slow>();
+  testing::manual_clock clock;
+  boost::asio::io_context context;
+  auto config = at_most(2);
+  config.clock = &clock;
+  config.ping_after_idle = 10s;
+  {
+    pool<int> pool{config, connector, context.get_executor()};
+    auto lease = pool.acquire(1h);
+    SUBCASE("opens") {
+      CHECK_FALSE(pool.try_acquire().has_value());
+      while (connector->opens < 2) std::this_thread::yield();
+      lease->release();
+    }
+    SUBCASE("pings") {
+      lease->release();
+      clock.advance(10s);
+      CHECK_FALSE(pool.try_acquire().has_value());
+      while (!connector->pinging) std::this_thread::yield();
+    }
+  }
+  const auto closed = connector->closed.load();
+  connector->go_on.set_value();
+  while (connector->closed == closed && connector.use_count() > 1) std::this_thread::yield();
+  CHECK(connector->closed == closed + 1);
+}
+
 TEST_CASE("pool.describes_itself_to_a_metric_writer") {
   struct names final : metric_writer {
     void counter(std::string_view name, std::string_view, metric_labels labels, double value) override { add(name, labels, value); }
@@ -376,16 +467,59 @@ TEST_CASE("pool.describes_itself_to_a_metric_writer") {
     }
     std::map<std::string, double> values;
   } out;
-  fake_pool fake;
+  pool_config config;
+  config.overflow = 3;
+  fake_pool fake{config};
   fake.connector->answer_at_once();
   const auto lease = fake.pool->acquire(1s);
   { const auto other = fake.pool->acquire(1s); }
   write_metrics(*fake.pool, "orders", out);
   CHECK(out.values["spillway_pool_resources|orders|used"] == 1);
   CHECK(out.values["spillway_pool_resources|orders|idle"] == 1);
+  CHECK(out.values.contains("spillway_pool_resources|orders|lost"));
   CHECK(out.values["spillway_pool_max_resources|orders"] == 10);
+  CHECK(out.values["spillway_pool_overflow_resources|orders"] == 3);
   CHECK(out.values["spillway_pool_opened_total|orders"] == 2);
   CHECK(out.values["spillway_pool_wait_time_seconds|orders"] == 2);
   CHECK(out.values["spillway_pool_use_time_seconds|orders"] == 1);
   CHECK(out.values["spillway_pool_timeouts_total|orders|queue"] == 0);  // there before it happens
+}
+
+TEST_CASE("pool.who_gives_back_may_see_the_pool_end_before_all_is_done") {
+  class ending final : public pool_connector<int> {
+   public:
+    void open(open_request<int> request) override {
+      ++opens;
+      if (opens == 1) request.succeed(1);
+      if (opens == 2) request.fail({make_error_code(boost::system::errc::connection_refused), ""});
+      if (opens == 3) end();
+    }
+    int opens{0};
+    std::function<void()> end;
+  };
+  const auto connector = std::make_shared<ending>();
+  testing::manual_clock clock;
+  boost::asio::io_context context;
+  auto config = at_most(2);
+  config.clock = &clock;
+  auto lent = std::make_unique<pool<int>>(config, connector, context.get_executor());
+  auto first = lent->acquire(1s).value();
+  std::vector<result<pool_lease<int>, pool_error>> got;
+  for (int i = 0; i < 2; ++i) {
+    lent->async_acquire(1h, [&](result<pool_lease<int>, pool_error> given) { got.push_back(std::move(given)); });
+  }
+  CHECK(connector->opens == 2);
+  long owners{0};
+  connector->end = [&] {
+    // Another thread, say: it has got the resource, and ends the pool.
+    context.poll();
+    got.at(0)->discard();
+    lent.reset();
+    owners = connector.use_count();
+  };
+  clock.advance(1s);
+  first.release();  // serves the first of the two, and tries again for the second
+  CHECK(connector->opens == 3);
+  CHECK(owners > 1);  // not gone while the call is in it
+  CHECK(connector.use_count() == 1);
 }

@@ -5,6 +5,7 @@
 #include <doctest/doctest.h>
 
 #include <future>
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -13,6 +14,20 @@ using namespace std::chrono_literals;
 using tests::at_most;
 using tests::fake_lease;
 using tests::fake_pool;
+
+namespace {
+
+struct counted_budget final : pool_budget {
+  bool try_take() noexcept override {
+    if (left == 0) return false;
+    --left;
+    return true;
+  }
+  void give_back() noexcept override { ++left; }
+  int left{0};
+};
+
+}  // namespace
 
 TEST_CASE("pool_upkeep.warms_up_and_says_when") {
   auto config = at_most(10);
@@ -32,9 +47,29 @@ TEST_CASE("pool_upkeep.a_warm_up_that_cannot_succeed_says_why") {
   auto config = at_most(10);
   config.min = 1;
   fake_pool fake{config};
+  std::optional<result<void, pool_error>> told;
+  const auto warm_up = [&] {
+    told.reset();
+    fake.pool->async_warm_up(10s, [&](result<void, pool_error> what) { told = std::move(what); });
+    fake.context.restart();
+    fake.context.poll();
+  };
+  warm_up();
+  CHECK_FALSE(told.has_value());
   fake.connector->fail({make_error_code(boost::system::errc::connection_refused), "db1"});
-  CHECK(fake.pool->warm_up_for(10s).error() == pool_errc::backend_down);
-  CHECK(fake.pool->warm_up_for(10s).error().reason_text() == "db1");
+  fake.context.poll();
+  REQUIRE(told.has_value());
+  CHECK(told->error() == pool_errc::backend_down);
+  CHECK(told->error().reason_text() == "db1");
+
+  // A failure of before says nothing about a call of now.
+  warm_up();
+  CHECK_FALSE(told.has_value());
+  fake.advance(200ms);
+  CHECK(fake.connector->succeed());
+  fake.context.poll();
+  REQUIRE(told.has_value());
+  CHECK(told->has_value());
 }
 
 TEST_CASE("pool_upkeep.closes_idle_resources_that_no_thread_keeps_from_its_sight") {
@@ -145,7 +180,7 @@ TEST_CASE("pool_upkeep.openings_that_hang_for_good_do_not_take_every_place") {
 TEST_CASE("pool_upkeep.a_ping_that_hangs_for_good_does_not_take_its_place_either") {
   auto config = at_most(1);
   config.ping_after_idle = 10s;
-  config.connect_timeout = 1s;
+  config.ping_timeout = 1s;
   fake_pool fake{config};
   fake.connector->answer_at_once();
   { const auto lease = fake.pool->acquire(1s); }
@@ -155,8 +190,7 @@ TEST_CASE("pool_upkeep.a_ping_that_hangs_for_good_does_not_take_its_place_either
   fake.advance(1s);
   fake.advance(1s);
   CHECK(fake.pool->stats().closing == 0);
-  fake.connector->answer_at_once();
-  CHECK_FALSE(fake.pool->try_acquire().has_value());
+  CHECK(fake.connector->succeed());  // another, in its place
   CHECK((*fake.pool->acquire(1s))->number == 2);
   CHECK(fake.connector->answer_ping(true));  // only now its resource can be closed
   CHECK(fake.connector->open_count() == 1);
@@ -165,7 +199,7 @@ TEST_CASE("pool_upkeep.a_ping_that_hangs_for_good_does_not_take_its_place_either
 TEST_CASE("pool_upkeep.a_ping_that_hangs_keeps_its_resource_from_everyone_until_it_ends") {
   auto config = at_most(1);
   config.ping_after_idle = 10s;
-  config.connect_timeout = 1s;
+  config.ping_timeout = 1s;
   fake_pool fake{config};
   fake.connector->answer_at_once();
   { const auto lease = fake.pool->acquire(1s); }
@@ -179,6 +213,74 @@ TEST_CASE("pool_upkeep.a_ping_that_hangs_keeps_its_resource_from_everyone_until_
   CHECK(fake.connector->answer_ping(true));
   CHECK(fake.connector->open_count() == 0);
   CHECK(fake.pool->stats().closing == 0);
+}
+
+TEST_CASE("pool_upkeep.pings_that_hang_hold_up_nobody_while_there_is_room") {
+  auto config = at_most(2);
+  config.ping_after_idle = 10s;
+  fake_pool fake{config};
+  CHECK_FALSE(fake.pool->try_acquire().has_value());
+  fake.clock.advance(40ms);  // what an opening takes
+  fake.connector->succeed();
+  fake.clock.advance(10s);
+  bool served{false};
+  fake.pool->async_acquire(5s, [&](result<fake_lease, pool_error> given) { served = given.has_value(); });
+  CHECK(fake.connector->pending_pings() == 1);
+  CHECK(fake.connector->pending_opens() == 0);
+  fake.advance(20ms);
+  CHECK(fake.connector->succeed());
+  fake.context.poll();
+  CHECK(served);
+  CHECK(fake.connector->answer_ping(true));
+}
+
+TEST_CASE("pool_upkeep.a_ping_that_hangs_keeps_no_pool_and_no_leave_of_the_budget") {
+  const auto shared = std::make_shared<counted_budget>();
+  shared->left = 1;
+  auto config = at_most(1);
+  config.ping_after_idle = 10s;
+  config.ping_timeout = 1s;
+  config.budget = shared;
+  fake_pool fake{config};
+  fake.connector->answer_at_once();
+  { const auto lease = fake.pool->acquire(1s); }
+  fake.connector->answer_at_once(false);
+  fake.clock.advance(10s);
+  CHECK_FALSE(fake.pool->try_acquire().has_value());
+  CHECK(shared->left == 0);
+  SUBCASE("in time still") {}
+  SUBCASE("late") { fake.advance(1s); }
+  SUBCASE("given up") {
+    fake.advance(1s);
+    fake.advance(1s);
+  }
+  fake.pool.reset();
+  CHECK(fake.connector.use_count() == 1);
+  CHECK(shared->left == 1);
+  CHECK(fake.connector->answer_ping(true));
+  CHECK(fake.connector->open_count() == 0);
+}
+
+TEST_CASE("pool_upkeep.a_ping_is_answered_once") {
+  class eager final : public pool_connector<int> {
+   public:
+    void open(open_request<int> request) override { request.succeed(1); }
+    void ping(int&, ping_request request) override {
+      request.done(true);
+      request.done(false);
+    }
+  };
+  testing::manual_clock clock;
+  boost::asio::io_context context;
+  auto config = at_most(1);
+  config.clock = &clock;
+  config.keepalive = 10s;
+  pool<int> pool{config, std::make_shared<eager>(), context.get_executor()};
+  { const auto lease = pool.acquire(1s); }
+  clock.advance(10s);
+  pool.tick();
+  CHECK(pool.stats().idle == 1);
+  CHECK(pool.stats().pings_failed == 0);
 }
 
 TEST_CASE("pool_upkeep.idle_resources_are_kept_alive") {
@@ -221,17 +323,22 @@ TEST_CASE("pool_upkeep.invalidate_replaces_what_is_idle_and_what_is_lent") {
   CHECK((*fake.pool->acquire(1s))->number == 3);
 }
 
+TEST_CASE("pool_upkeep.invalidate_closes_what_was_being_opened_meanwhile") {
+  fake_pool fake{at_most(3)};
+  bool served{false};
+  fake.pool->async_acquire(1h, [&](result<fake_lease, pool_error> given) { served = given.has_value(); });
+  fake.pool->invalidate();
+  CHECK(fake.connector->succeed());
+  fake.context.poll();
+  CHECK_FALSE(served);
+  CHECK(fake.connector->open_count() == 0);
+  CHECK(fake.connector->succeed());  // its successor
+  fake.context.poll();
+  CHECK(served);
+}
+
 TEST_CASE("pool_upkeep.a_budget_that_says_no_is_asked_again") {
-  struct budget final : pool_budget {
-    bool try_take() noexcept override {
-      if (left == 0) return false;
-      --left;
-      return true;
-    }
-    void give_back() noexcept override { ++left; }
-    int left{0};
-  };
-  const auto shared = std::make_shared<budget>();
+  const auto shared = std::make_shared<counted_budget>();
   auto config = at_most(2);
   config.budget = shared;
   fake_pool fake{config};
@@ -248,4 +355,45 @@ TEST_CASE("pool_upkeep.a_budget_that_says_no_is_asked_again") {
   }
   CHECK(fake.pool->drain_for(1s).has_value());
   CHECK(shared->left == 1);
+}
+
+TEST_CASE("pool_upkeep.a_close_that_takes_its_time_holds_up_no_news") {
+  std::vector<std::string> order;
+  class recording final : public pool_connector<int> {
+   public:
+    explicit recording(std::vector<std::string>& told) : told_{told} {}
+    void open(open_request<int> request) override { request.succeed(1); }
+    void close(int&) noexcept override { told_.emplace_back("close"); }
+
+   private:
+    std::vector<std::string>& told_;
+  };
+  testing::manual_clock clock;
+  boost::asio::io_context context;
+  auto config = at_most(2);
+  config.clock = &clock;
+  config.idle_timeout = 30s;
+  config.leak_after = 30s;
+  config.log = [&](const log_event& event) { order.emplace_back(event.message); };
+  pool<int> pool{config, std::make_shared<recording>(order), context.get_executor()};
+  const auto held = pool.acquire(1s);
+  { const auto idle = pool.acquire(1s); }
+  clock.advance(30s);
+  pool.tick();
+  CHECK(order == std::vector<std::string>{"lent for too long", "close"});
+}
+
+TEST_CASE("pool_upkeep.a_leave_of_the_budget_that_the_pool_gives_back_is_used_at_once") {
+  const auto shared = std::make_shared<counted_budget>();
+  shared->left = 1;
+  auto config = at_most(2);
+  config.budget = shared;
+  fake_pool fake{config};
+  fake.connector->answer_at_once();
+  auto lease = fake.pool->acquire(1s).value();
+  bool served{false};
+  fake.pool->async_acquire(1h, [&](result<fake_lease, pool_error> given) { served = given.has_value(); });
+  lease.discard();
+  fake.context.poll();
+  CHECK(served);
 }

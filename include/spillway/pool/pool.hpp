@@ -61,8 +61,8 @@ class pool_lease {
   void release() noexcept {
     if (auto* const slot = std::exchange(slot_, nullptr)) detail::give_back(*slot, true);
   }
-  /// Gives it straight to the first who waits for one. False, and it is kept, if nobody does: then there is no need to be quick, and whoever has
-  /// something to leave behind for the next holder knows that there is one.
+  /// Gives it straight to the first who waits for one, as it is: without `reset`. False, and it is kept, if nobody does: then there is no need to be
+  /// quick, and whoever has something to leave behind for the next holder knows that there is one.
   bool hand_over() noexcept {
     if (slot_ == nullptr || !detail::hand_over(*slot_)) return false;
     slot_ = nullptr;
@@ -83,7 +83,7 @@ class SPILLWAY_EXPORT pool_base {
   pool_base(const pool_base&) = delete;
   pool_base& operator=(const pool_base&) = delete;
 
-  /// Until `min` and `min_idle` are met, or opening fails. Errors: backend_down with the reason, timed_out, shutting_down.
+  /// Until `min` and `min_idle` are met, or an opening fails from now on. Errors: backend_down with the reason, timed_out, shutting_down.
   result<void, pool_error> warm_up_for(std::chrono::nanoseconds timeout);
   /// Refuses new callers and all who wait, closes what is idle and, as it comes back, what is lent; until nothing is open. Safe to call again.
   /// Errors: timed_out, with those who still have something in `holders`.
@@ -101,7 +101,7 @@ class SPILLWAY_EXPORT pool_base {
 
   /// New bounds, at once; what is too many is closed as it becomes idle. Errors: what `validate` says.
   result<void, std::string> resize(std::size_t min, std::size_t max);
-  /// Closes everything opened so far, what is lent when it comes back: after a failover, say.
+  /// Closes everything opened so far, what is lent when it comes back, what is being opened when it is there: after a failover, say.
   void invalidate();
 
   [[nodiscard]] pool_stats stats() const;

@@ -41,7 +41,8 @@ struct pool_config {
   std::size_t max_waiters{10'000};                   ///< Callers that may wait. In [0, 1'000'000].
 
   std::chrono::milliseconds acquire_timeout{5'000};  ///< Where the call names none. In [1 ms, 1 day].
-  std::chrono::milliseconds connect_timeout{5'000};  ///< For opening, and for a ping. In [1 ms, 1 h].
+  std::chrono::milliseconds connect_timeout{5'000};  ///< For opening. In [1 ms, 1 h].
+  std::chrono::milliseconds ping_timeout{2'000};     ///< For a ping; below `acquire_timeout`, or callers wait in vain. In [1 ms, 1 h].
   std::size_t max_connecting{2};                     ///< Openings at the same time. In [1, 100].
   backoff_config reconnect{std::chrono::milliseconds{20}, std::chrono::milliseconds{150}};  ///< Between tries while the backend is down: one at a time.
 

@@ -10,6 +10,7 @@
 
 #include <memory>
 #include <string>
+#include <system_error>
 #include <utility>
 
 namespace spillway {
@@ -29,6 +30,7 @@ class open_request {
  public:
   open_request(detail::open_ticket ticket, std::weak_ptr<pool_connector<Resource>> connector) noexcept
       : ticket_{std::move(ticket)}, connector_{std::move(connector)} {}
+  open_request(open_request&&) noexcept = default;
 
   /// An answer after this is taken, but nobody has waited for it.
   [[nodiscard]] deadline until() const noexcept { return ticket_.until(); }
@@ -47,7 +49,7 @@ class open_request {
   std::weak_ptr<pool_connector<Resource>> connector_;
 };
 
-/// The question whether a resource still works, to be answered once; dropping it answers no.
+/// The question whether a resource still works, to be answered once; dropping it answers no. If the pool is gone, an answer closes the resource.
 class ping_request {
  public:
   explicit ping_request(detail::ping_ticket ticket) noexcept : ticket_{std::move(ticket)} {}
@@ -75,12 +77,16 @@ class pool_connector {
   virtual void ping(Resource& resource, ping_request request) { request.done(is_reusable(resource)); }
   /// Cleans what the borrower left behind; false closes the resource. Must not block.
   virtual bool reset(Resource&) noexcept { return true; }
-  /// Ends a resource that is no longer wanted. Its destructor runs after this.
+  /// Ends a resource that is no longer wanted. Its destructor runs after this. Must not block for long, see blocking_connector.
   virtual void close(Resource&) noexcept {}
 };
 
 /// As pool_connector, with calls that may block: `open` and `ping` each run on a thread of their own, so that one that hangs holds up
-/// nobody else. A thread that never returns outlives the pool; it must own all it uses.
+/// nobody else. Where no thread can be started, an opening fails and a look replaces the ping. A thread that never returns outlives the pool; it
+/// must own all it uses.
+///
+/// Threads: `close`, and the destructor of the resource, run on the thread that found it to be no longer wanted: of a borrower, of a caller or of
+///          the timer; after everybody was told what is for him. They say goodbye but must not wait for an answer; who must, does it elsewhere.
 template <class Resource>
 class blocking_connector {
  public:
@@ -104,9 +110,22 @@ class connector_of final : public erased_connector {
  public:
   explicit connector_of(std::shared_ptr<pool_connector<Resource>> connector) noexcept : connector_{std::move(connector)} {}
 
-  void open(open_ticket ticket) override { connector_->open(open_request<Resource>{std::move(ticket), connector_}); }
+  void open(open_ticket ticket) override {
+    try {
+      connector_->open(open_request<Resource>{ticket, connector_});
+    } catch (...) {
+      auto why = failure_of_thrown();
+      ticket.fail(why.code, std::move(why.text));
+    }
+  }
   bool is_reusable(void* resource) noexcept override { return connector_->is_reusable(as(resource)); }
-  void ping(void* resource, ping_ticket ticket) override { connector_->ping(as(resource), ping_request{std::move(ticket)}); }
+  void ping(void* resource, ping_ticket ticket) override {
+    ticket.on_orphaned([connector = std::weak_ptr{connector_}, resource] {
+      const std::unique_ptr<Resource> owned{&as(resource)};
+      if (const auto still = connector.lock()) still->close(*owned);
+    });
+    connector_->ping(as(resource), ping_request{std::move(ticket)});
+  }
   bool reset(void* resource) noexcept override { return connector_->reset(as(resource)); }
   void close(void* resource) noexcept override {
     const std::unique_ptr<Resource> owned{&as(resource)};
@@ -119,14 +138,15 @@ class connector_of final : public erased_connector {
 };
 
 template <class Resource>
-class threaded_connector final : public pool_connector<Resource> {
+class threaded_connector final : public pool_connector<Resource>, public std::enable_shared_from_this<threaded_connector<Resource>> {
  public:
   explicit threaded_connector(std::shared_ptr<blocking_connector<Resource>> connector) noexcept : connector_{std::move(connector)} {}
 
+  // A thread keeps all of this: it may outlast the pool, and then what it has is closed here.
   void open(open_request<Resource> request) override {
-    run_on_own_thread([connector = connector_, request = std::move(request)]() mutable {
+    run_on_own_thread([self = this->shared_from_this(), request = std::move(request)]() mutable {
       try {
-        auto opened = connector->open(request.until());
+        auto opened = self->connector_->open(request.until());
         if (opened) request.succeed(std::move(*opened));
         else request.fail(std::move(opened).error());
       } catch (...) {
@@ -136,14 +156,19 @@ class threaded_connector final : public pool_connector<Resource> {
   }
   bool is_reusable(Resource& resource) noexcept override { return connector_->is_reusable(resource); }
   void ping(Resource& resource, ping_request request) override {
-    run_on_own_thread([connector = connector_, &resource, request = std::move(request)]() mutable {
-      bool alive{false};
-      try {
-        alive = connector->ping(resource, request.until());
-      } catch (...) {  // not alive
-      }
-      request.done(alive);
-    });
+    const auto asked = std::make_shared<ping_request>(std::move(request));
+    try {
+      run_on_own_thread([self = this->shared_from_this(), &resource, asked] {
+        bool alive{false};
+        try {
+          alive = self->connector_->ping(resource, asked->until());
+        } catch (...) {  // not alive
+        }
+        asked->done(alive);
+      });
+    } catch (const std::system_error&) {
+      asked->done(is_reusable(resource));  // no thread: that says nothing about the resource
+    }
   }
   bool reset(Resource& resource) noexcept override { return connector_->reset(resource); }
   void close(Resource& resource) noexcept override { connector_->close(resource); }

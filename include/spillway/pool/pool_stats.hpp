@@ -26,6 +26,7 @@ struct pool_stats {
   std::size_t waiting{0};
   std::size_t min{0};
   std::size_t max{0};
+  std::size_t overflow{0};
   bool down{false};  ///< The last opening failed, not long ago.
 
   std::uint64_t opened{0};

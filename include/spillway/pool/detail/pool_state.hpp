@@ -14,6 +14,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -23,42 +24,45 @@ namespace spillway::detail {
 class pool_state;
 struct pool_slot;
 
-/// An opening under way. Answered once; dropped without an answer it counts as failed.
+class open_answer;
+
+/// An opening under way. Answered once, by whichever copy is first; when the last is dropped without an answer it counts as failed.
 ///
-/// Threads: one at a time.
+/// Threads: each copy is for one at a time.
 class SPILLWAY_EXPORT open_ticket {
  public:
-  open_ticket(std::weak_ptr<pool_state> state, std::uint64_t attempt, deadline until) noexcept;
-  open_ticket(open_ticket&&) noexcept = default;
-  open_ticket& operator=(open_ticket&&) = delete;
-  ~open_ticket();
+  open_ticket(std::weak_ptr<pool_state> state, std::uint64_t attempt, deadline until);
 
   [[nodiscard]] deadline until() const noexcept { return until_; }
-  /// False if the pool is gone: the resource stays the caller's.
+  /// False if the pool is gone, or has its answer: the resource stays the caller's.
   [[nodiscard]] bool succeed(void* resource);
   void fail(error_code reason, std::string text);
 
  private:
-  std::weak_ptr<pool_state> state_;  // a connector that never answers must not keep its own pool alive
-  std::uint64_t attempt_;
+  std::shared_ptr<open_answer> answer_;
   deadline until_;
 };
 
-/// A ping under way; as open_ticket.
+/// A ping under way. Answered once; dropped without an answer it says no.
+///
+/// Threads: one at a time.
 class SPILLWAY_EXPORT ping_ticket {
  public:
-  ping_ticket(std::shared_ptr<pool_state> state, std::uint64_t ping, deadline until) noexcept;
-  ping_ticket(ping_ticket&&) noexcept = default;
+  ping_ticket(std::weak_ptr<pool_state> state, std::uint64_t ping, deadline until) noexcept;
+  ping_ticket(ping_ticket&& other) noexcept;
   ping_ticket& operator=(ping_ticket&&) = delete;
   ~ping_ticket();
 
   [[nodiscard]] deadline until() const noexcept { return until_; }
   void done(bool alive);
+  /// How to end the resource if the pool is gone by then: it could not, as the ping had it still.
+  void on_orphaned(std::function<void()> end) noexcept { end_ = std::move(end); }
 
  private:
-  std::shared_ptr<pool_state> state_;
+  std::weak_ptr<pool_state> state_;  // as above
   std::uint64_t ping_;
   deadline until_;
+  std::function<void()> end_;
 };
 
 /// pool_connector without the type.
