@@ -16,6 +16,9 @@
 #include <chrono>
 #include <future>
 #include <memory>
+#include <mutex>
+#include <optional>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -161,6 +164,60 @@ TEST_CASE("postgres_query.a_change_of_the_schema_heals_by_itself") {
   std::vector<std::future<result<row_set, db_error>>> asked;
   for (int i = 0; i < 20; ++i) asked.push_back(db.async_query(all, 20s, use_future));
   for (auto& each : asked) CHECK(each.get().value()[0].size() == 2);
+}
+
+TEST_CASE("postgres_query.what_a_session_has_found_outdated_is_prepared_anew_here_too") {
+  const postgres_fixture fixture;
+  fixture.sql("CREATE TABLE t AS SELECT 1 AS a");
+  auto config = fixture.config();
+  config.query_connections = 1;
+  config.writers = 1;
+  auto db = open_postgres(config).value();
+  CHECK(answered(db) == 7);
+  const auto columns = [](write_session& s) {
+    s.query("SELECT 1").value();
+    return s.query("SELECT * FROM t").value().column_names().size();
+  };
+  CHECK(db.write(columns).value() == 1);
+  fixture.sql("ALTER TABLE t ADD COLUMN b int");
+  CHECK(db.write(columns).error() == db_errc::stale_statement);
+  for (int i = 0; i < 3; ++i) CHECK(answered(db) == 7);
+}
+
+TEST_CASE("postgres_query.statements_that_the_server_has_forgotten_are_prepared_again") {
+  const postgres_fixture fixture;
+  fixture.sql("CREATE FUNCTION run(text) RETURNS int LANGUAGE plpgsql AS 'BEGIN EXECUTE $1; RETURN 1; END'");
+  auto config = fixture.config();
+  config.query_connections = 1;
+  auto db = open_postgres(config).value();
+  for (int round = 0; round < 20; ++round) {
+    CHECK(answered(db) == 7);
+    std::vector<std::future<result<row_set, db_error>>> asked;
+    auto forgotten = db.async_query(sql_query{"SELECT run('DEALLOCATE ALL')"}, 20s, use_future);
+    for (int i = 0; i < 40; ++i) {  // those behind the first find out at different times
+      asked.push_back(db.async_query(sql_query{"SELECT 7"}, 20s, use_future));
+      (void)db.async_query(sql_query{"SELECT pg_sleep(0.0005)"}, 20s, use_future);
+    }
+    CHECK(forgotten.get().has_value());
+    for (auto& each : asked) {
+      const auto rows = each.get();
+      CHECK_MESSAGE(rows.has_value(), (rows ? std::string{} : rows.error().what()));
+    }
+  }
+}
+
+TEST_CASE("postgres_query.a_name_that_the_server_knows_for_something_else_is_taken_back") {
+  const postgres_fixture fixture;
+  fixture.sql("CREATE FUNCTION run(text) RETURNS int LANGUAGE plpgsql AS 'BEGIN EXECUTE $1; RETURN 1; END'");
+  auto config = fixture.config();
+  config.query_connections = 1;
+  auto knows = open_postgres(config).value();
+  auto db = open_postgres(config).value();
+  CHECK(answered(knows) == 7);
+  const sql_query names{"SELECT name FROM pg_prepared_statements WHERE statement = 'SELECT 7'"};
+  const auto name = knows.async_query(names, 10s, use_future).get().value()[0].as<std::string>();
+  CHECK(db.async_query(sql_query{"SELECT run($1)", "PREPARE " + name + " AS SELECT 8"}, 10s, use_future).get().has_value());
+  for (int i = 0; i < 3; ++i) CHECK(answered(db) == 7);
 }
 
 TEST_CASE("postgres_query.closing_answers_what_is_under_way_and_refuses_what_comes") {
