@@ -115,6 +115,17 @@ TEST_CASE("postgres_query.a_result_beyond_the_configured_size_is_refused") {
   CHECK(answered(db) == 7);
 }
 
+TEST_CASE("postgres_query.a_result_that_is_far_too_large_is_refused_at_once_and_not_read_to_its_end") {
+  const postgres_fixture fixture;
+  auto config = fixture.config();
+  config.query_connections = 1;
+  config.database.max_result_bytes = 64U << 10U;
+  auto db = open_postgres(config).value();
+  const sql_query endless{"SELECT generate_series(1, 1000000000000), repeat('x', 1000)"};
+  CHECK(db.async_query(endless, 60s, use_future).get().error() == db_errc::result_too_large);
+  CHECK(answered(db) == 7);
+}
+
 TEST_CASE("postgres_query.who_is_late_is_told_in_time_and_the_server_stops_working_for_him") {
   const postgres_fixture fixture;
   auto config = fixture.config();

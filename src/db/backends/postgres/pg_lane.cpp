@@ -162,6 +162,7 @@ void pg_lane::take(sent_query& head, const PGresult* answer) {
         head.failure = db_error{db_errc::result_too_large, fmt::format("the result exceeds max_result_bytes, {} bytes; stream it", max_result_bytes_),
                                 0, head.statement->sql};
         *head.rows = {};
+        this->answer(head);  // now: the rest, which may be anything, is soon nobody's and then cancelled
       }
       return;
     case PGRES_FATAL_ERROR: return note_failure(head, answer);
@@ -197,9 +198,9 @@ void pg_lane::answer(sent_query& head) {
 
 void pg_lane::stop_abandoned(pg_canceller& canceller, time_point now, std::chrono::nanoseconds patience) {
   if (under_way_.empty() || under_way_.front().query->operation || head_cancelled_ || now - head_since_ < patience) return;
+  if (!canceller.cancel_soon(channel_.raw())) return;  // too many hang: again a little later
   head_cancelled_ = true;
   ever_cancelled_ = true;
-  canceller.cancel_soon(channel_.raw());
 }
 
 void pg_lane::fail(db_error why) {
