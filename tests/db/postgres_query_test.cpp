@@ -231,6 +231,52 @@ TEST_CASE("postgres_query.a_name_that_the_server_knows_for_something_else_is_tak
   for (int i = 0; i < 3; ++i) CHECK(answered(db) == 7);
 }
 
+TEST_CASE("postgres_query.what_a_handler_throws_is_logged_and_goes_no_further") {
+  const postgres_fixture fixture;
+  std::mutex mutex;
+  std::vector<std::string> logged;
+  auto config = fixture.config();
+  config.database.log = [&](const log_event& event) {
+    const std::scoped_lock lock{mutex};
+    logged.emplace_back(event.message);
+  };
+  auto db = open_postgres(config).value();
+  db.async_query(sql_query{"SELECT 1"}, 10s, [](const result<row_set, db_error>&) { throw std::runtime_error{"mine"}; });
+  wait_until([&] {
+    const std::scoped_lock lock{mutex};
+    return !logged.empty();
+  });
+  CHECK(logged == std::vector<std::string>{"a handler threw"});
+  CHECK(answered(db) == 7);
+}
+
+TEST_CASE("postgres_query.a_handler_without_an_executor_must_not_wait_for_its_database_and_may_end_it") {
+  const postgres_fixture fixture;
+  std::optional<database> db{fixture.open()};
+  std::promise<void> done;
+  db->async_query(sql_query{"SELECT 1"}, 10s, [&](const result<row_set, db_error>&) {
+    CHECK(db->read([](read_session& s) { return s.query("SELECT 1"); }).error() == db_errc::would_deadlock);
+    CHECK(db->query(sql_query{"SELECT 1"}).error() == db_errc::would_deadlock);
+    CHECK(db->close().error() == db_errc::would_deadlock);
+    db.reset();  // closed on a thread made for that
+    done.set_value();
+  });
+  done.get_future().get();
+  wait_until([&] { return fixture.sessions() == 0; });
+}
+
+TEST_CASE("postgres_query.a_handler_without_an_executor_is_called_after_closing_too") {
+  const postgres_fixture fixture;
+  auto db = fixture.open();
+  CHECK(answered(db) == 7);
+  CHECK(db.close().has_value());
+  std::promise<db_error> told;
+  db.async_query(sql_query{"SELECT 1"}, 10s, [&](const result<row_set, db_error>& rows) { told.set_value(rows.error()); });
+  auto error = told.get_future();
+  REQUIRE(error.wait_for(20s) == std::future_status::ready);
+  CHECK(error.get() == db_errc::shutting_down);
+}
+
 TEST_CASE("postgres_query.closing_answers_what_is_under_way_and_refuses_what_comes") {
   const postgres_fixture fixture;
   auto db = fixture.open();
