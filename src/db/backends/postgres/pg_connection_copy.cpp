@@ -24,10 +24,7 @@ constexpr std::size_t piece_bytes{std::size_t{1} << 20U};
 }  // namespace
 
 db_error pg_connection::enter_simple(bool in_transaction) {
-  if (in_transaction) queue_begin();
-  else queue_settings();
-  queue_sync();
-  if (auto failure = settle(limit()); failure.failed()) return failure;
+  if (auto failure = get_ready(in_transaction); failure.failed()) return failure;
   if (PQexitPipelineMode(channel_.raw()) != 1) return lost(sql_);
   mode_ = mode::simple;
   return {};
