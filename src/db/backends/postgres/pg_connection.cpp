@@ -296,6 +296,7 @@ result<void, db_error> pg_connection::commit() {
   const bool cut_off = failure == db_errc::connection_lost || given_up_;
   if (cut_off) dead_ = true;
   end_rest(limit_for_end());
+  discard(limit_for_end());
   forget_transaction();
   if (committed_) return {};
   commit_lost_ = cut_off;
@@ -311,6 +312,16 @@ void pg_connection::end_rest(const pg_limit& limit) {
   if (settle(limit).failed() && !given_up_) dead_ = true;
 }
 
+void pg_connection::discard(const pg_limit& limit) {
+  if (!foreign_ || dead_ || given_up_) return;
+  send_text(step_kind::other, "DISCARD ALL");
+  queue_sync();
+  cache_.forget_server();
+  server_timeout_known_ = false;
+  if (settle(limit).failed() && !given_up_) dead_ = true;
+  foreign_ = given_up_;  // then it is done again, after the cleaning
+}
+
 void pg_connection::rollback() noexcept {
   try {
     if (!dead_ && !given_up_ && begun_) {
@@ -324,6 +335,7 @@ void pg_connection::rollback() noexcept {
         else channel_.flush();
       }
     }
+    discard({deadline::after(system_clock_source().now(), node_->clean_timeout)});
   } catch (...) {
     dead_ = true;
   }
@@ -428,6 +440,7 @@ bool pg_connection::reconnect() {
   under_way_.clear();
   cache_.forget_server();
   server_timeout_known_ = false;
+  foreign_ = false;
   note_reports();
   dead_ = unfit().failed();
   return !dead_;
@@ -468,6 +481,7 @@ void pg_connection::clean(const std::function<bool(PGconn*, deadline)>& cancel) 
     queue_sync();  // a barrier: a cancel request that comes after it finds nothing to cancel
     (void)settle(until);
   }
+  discard(until);
   dead_ = dead_ || given_up_ || PQtransactionStatus(channel_.raw()) != PQTRANS_IDLE;
   given_up_ = false;
   forget_transaction();

@@ -134,6 +134,8 @@ class pg_connection final : public db_connection {
   db_error get_ready(bool in_transaction);
   /// After the end of a transaction: ends what is left of it.
   void end_rest(const pg_limit& limit);
+  /// Settings, prepared statements, temporary tables, locks of whoever had the raw connection: none of it is for the next user.
+  void discard(const pg_limit& limit);
   /// Reads one answer of the oldest command, that is not of a statement with rows. True when there is no more of it.
   pg_wait read_step(const pg_limit& limit, db_error& failure);
   void note_answer(const step& of, const PGresult* answer, db_error& failure);
@@ -184,6 +186,7 @@ class pg_connection final : public db_connection {
   bool handed_out_{false};        // the statement that runs has given rows
   bool committed_{false};         // the server has said so
   bool given_up_{false};          // a statement still runs, or its answer is not read
+  bool foreign_{false};           // the raw connection was lent, and may have been left in any state
   bool dead_{false};
   std::optional<db_error> lost_;  // why this transaction cannot be committed
   reader* reading_{nullptr};      // the innermost statement whose rows are being handed out
