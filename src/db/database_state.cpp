@@ -93,7 +93,7 @@ bool database_state::must_not_block() const {
     if (held->owner == this) return true;
   }
   auto* const workers = worker_context_.load(std::memory_order_acquire);
-  return workers != nullptr && workers->get_executor().running_in_this_thread();
+  return (workers != nullptr && workers->get_executor().running_in_this_thread()) || source_->is_own_thread();
 }
 
 transaction_end database_state::run(session_kind kind, session_task& task, const session_options& options, const manner& how) {
@@ -241,8 +241,8 @@ void database_state::log_slow(const session_search& search, const session_contex
   }
 }
 
-std::function<void(std::exception_ptr)> database_state::exception_report() const {
-  return [name = config_.name, log = config_.log](std::exception_ptr thrown) {
+std::function<void(std::exception_ptr)> exception_report(const database_config& config) {
+  return [name = config.name, log = config.log](std::exception_ptr thrown) {
     if (!log) return;
     std::string what{"not a std::exception"};
     try {
@@ -262,7 +262,7 @@ void database_state::start_workers() {
   config.threads = source_->most_sessions() + 1;
   config.shape = runner_shape::shared_context;
   config.thread_name = "spillway-db";
-  config.on_exception = exception_report();
+  config.on_exception = exception_report(config_);
   auto runner = std::make_unique<io_runner>(config);
   runner->start();
   worker_context_.store(&runner->context(0), std::memory_order_release);
@@ -280,7 +280,7 @@ void database_state::start(session_kind kind, bool again, std::shared_ptr<sessio
     const boost::asio::any_io_executor system{boost::asio::system_executor{}};
     const auto threads = workers_closed_ ? system : runner_->executor();
     call = std::make_shared<async_session>(*this, kind, again, std::move(operation), options, until, threads,
-                                           workers_closed_ ? exception_report() : nullptr);  // an exception would end the process there
+                                           workers_closed_ ? exception_report(config_) : nullptr);  // an exception would end the process there
     refused = workers_closed_;
   }
   if (refused) {

@@ -70,8 +70,6 @@ class database_state {
   /// Whether the function has run.
   bool transact(session_kind kind, session_context& context, session_task& task, session_call& call);
   void log_slow(const session_search& search, const session_context& context);
-  /// Logs what a handler threw. May be kept longer than this.
-  [[nodiscard]] std::function<void(std::exception_ptr)> exception_report() const;
   [[nodiscard]] deadline deadline_of(const session_options& options) const;
   /// Whether this thread holds a session of this database, or is one of its threads.
   [[nodiscard]] bool must_not_block() const;

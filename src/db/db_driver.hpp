@@ -14,6 +14,8 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <exception>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -151,7 +153,10 @@ class SPILLWAY_EXPORT db_driver {
   /// A commit got no answer: finds out what became of it, if that can be known within the deadline and a little more. `connection` is of no more use.
   virtual void resolve(db_connection&, transaction_end&, deadline) noexcept {}
   /// Takes one statement that reads, to be answered without a session and a thread; false: this engine does not.
+  /// Handlers without an executor are called on threads of the driver's own then, as long as it is not closed.
   virtual bool async_query(const std::shared_ptr<query_operation>&, deadline) { return false; }
+  /// Whether this thread is one that the end of the engine waits for.
+  [[nodiscard]] virtual bool is_own_thread() const noexcept { return false; }
   /// Takes none of those from now on.
   virtual void drain() {}
   /// Ends what `open` gave, in whatever order the engine needs. To be called once, when nobody uses them.
@@ -161,6 +166,9 @@ class SPILLWAY_EXPORT db_driver {
   [[nodiscard]] virtual std::string_view probe_sql() const noexcept = 0;
   [[nodiscard]] virtual statement_cache_stats cache_stats() const noexcept = 0;
 };
+
+/// Logs what a handler threw. May be kept longer than the database.
+[[nodiscard]] SPILLWAY_EXPORT std::function<void(std::exception_ptr)> exception_report(const database_config& config);
 
 /// Makes a database of an engine.
 /// Errors: throws std::invalid_argument naming the field of `config`; what opening one session of each kind reports.

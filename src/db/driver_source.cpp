@@ -59,6 +59,8 @@ class driver_source final : public session_source {
     return driver_->async_query(operation, until);
   }
 
+  bool is_own_thread() const noexcept override { return driver_->is_own_thread(); }
+
   void drain() override {
     driver_->drain();
     std::vector<std::future<result<void, pool_error>>> drained;

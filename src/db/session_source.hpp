@@ -90,6 +90,9 @@ class SPILLWAY_EXPORT session_source {
   /// Takes one statement that reads, to be answered without a thread of its own; false: it is not for this source.
   virtual bool async_query(const std::shared_ptr<query_operation>&, const session_options&, deadline) { return false; }
 
+  /// Whether this thread is one that `close` waits for, so that it must not wait for the database.
+  [[nodiscard]] virtual bool is_own_thread() const noexcept { return false; }
+
   /// Refuses whoever asks from now on, and who waits; answers when everything lent has come back. Then `close` ends the engine.
   virtual void drain() = 0;
   virtual result<void, db_error> close() = 0;

@@ -125,8 +125,8 @@ TEST_CASE("partition_plan.makes room for rows of the default partition, unless t
   facts.default_one = "t_default";
   facts.in_default = {2020y / 5, 2025y / 12, 2030y / 1};
   CHECK(plan(facts, keep_all(0)) ==
-        std::vector<partition_action>{make_partition{2020y / 5}, make_partition{2025y / 12}, make_partition{2030y / 1}});
-  CHECK(plan(facts, {this_month, 0, 1, true}) == std::vector<partition_action>{make_partition{2025y / 12}, make_partition{2030y / 1}});
+        std::vector<partition_action>{make_partition{2030y / 1}, make_partition{2020y / 5}, make_partition{2025y / 12}});
+  CHECK(plan(facts, {this_month, 0, 1, true}) == std::vector<partition_action>{make_partition{2030y / 1}, make_partition{2025y / 12}});
 }
 
 TEST_CASE("partition_plan.a partition of other bounds is left alone, and refused where a month is needed") {
@@ -141,6 +141,11 @@ TEST_CASE("partition_plan.a partition of other bounds is left alone, and refused
         "2026-02 needs a partition, and \"half\" has a part of it; only partitions of exactly one month, in UTC, are taken");
   facts.attached.back() = {"future", {us(sys_days{2026y / 2 / 1}), most}, false};
   CHECK(plan_partitions(facts, keep_all(1)).error() == db_errc::partition_conflict);
+  // Of an older month it is told when there is nothing else to do.
+  facts.attached.back() = {"half", {us(sys_days{2025y / 12 / 15}), us(sys_days{2026y / 1 / 1})}, false};
+  facts.in_default = {2025y / 12};
+  CHECK(plan(facts, keep_all(1)) == std::vector<partition_action>{make_partition{2026y / 2}});
+  CHECK(plan_partitions(facts, keep_all(0)).error() == db_errc::partition_conflict);
 }
 
 TEST_CASE("partition_plan.coverage ends at the first gap, whoever made the partitions") {

@@ -114,6 +114,24 @@ TEST_CASE("bulk.goes into partitioned tables, columns of other types, and beside
   }
 }
 
+TEST_CASE("bulk.of rows with equal keys the last is counted, few of them or many") {
+  const postgres_database place;
+  auto db = open(place);
+  db.write([](write_session& s) {
+    return s.execute_script("CREATE TABLE t (id numeric PRIMARY KEY, v text); CREATE TABLE loose (id numeric, v text); INSERT INTO loose VALUES (1, 'a'), (1, 'b')");
+  }).value();
+  for (const int others : {1, 100}) {
+    std::vector<std::pair<std::string, std::string>> rows{{"1", "first"}, {"1.0", "last"}};  // the database alone knows that they are equal
+    for (int i = 0; i < others; ++i) rows.emplace_back(std::to_string(i + 2), "other");
+    const auto given = rows.size();
+    const auto upsert = [&](write_session& s) { return bulk_insert(s, {"t", {"id", "v"}}, rows, on_conflict::update({"id"})); };
+    for (int round = 0; round < 2; ++round) CHECK(db.write(upsert).value() == bulk_counts{given, given - 1});
+    CHECK(db.write([&](write_session& s) { return bulk_update(s, "t", {"id"}, {"v"}, rows); }).value() == given - 1);
+    CHECK(db.write([&](write_session& s) { return bulk_update(s, "loose", {"id"}, {"v"}, rows); }).value() == 2);
+    CHECK(db.read([](read_session& s) { return s.query_one<std::string>("SELECT v FROM t WHERE id = 1"); }).value() == "last");
+  }
+}
+
 TEST_CASE("bulk.two upserts of the same rows in opposite orders do not lock each other out") {
   const postgres_database place;
   auto db = open(place);

@@ -108,3 +108,38 @@ TEST_CASE("keyset.sorts by columns of PostgreSQL's own types, without losing a d
     }
   }
 }
+
+TEST_CASE("keyset.a number with more digits than a page's border can carry is refused there, and nowhere else") {
+  const postgres_database place;
+  auto db = open_pages(place);
+  db.write([](write_session& s) {
+    return s.execute_script(R"(
+      CREATE TABLE exact (id int PRIMARY KEY, n numeric NOT NULL);
+      INSERT INTO exact VALUES (1, 0.12345678901234567), (2, 0.12345678901234568), (3, 0.1234567890123457), (4, 1.50), (5, 123456789012345.6),
+                               (6, 18446744073709551616), (7, 100000000000000000000), (8, 1e300), (9, 1e400);)");
+  }).value();
+  keyset_config config;
+  config.select = "id, n";
+  config.from = "exact";
+  config.sort = {{"n"}, {"id"}};
+  config.keys = {page_key};
+  const keyset_pager pager{config};
+  const auto first = [&](std::size_t size) {
+    page_request request;
+    request.size = size;
+    return db.read([&](read_session& s) { return pager.read(s, {}, {}, request); });
+  };
+  const auto refused = first(1);
+  CHECK(refused.error() == db_errc::type_mismatch);
+  CHECK(refused.error().message() == "the sorted column \"n\" has more digits in a row than a double holds");
+  std::string cursor = first(3).value().next;
+  for (const int expected : {4, 5}) {
+    const auto page = read_page(db, pager, cursor, 1);
+    CHECK(page.rows[0].get<int>("id") == expected);
+    cursor = page.next;
+  }
+  CHECK(first(6).error() == db_errc::type_mismatch);
+  CHECK(first(7).has_value());
+  CHECK(first(8).has_value());
+  CHECK(db.read([&](read_session& s) { return pager.read(s, pager.open(cursor).value(), {}, {.size = 4}); }).error() == db_errc::type_mismatch);
+}

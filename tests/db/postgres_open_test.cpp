@@ -3,6 +3,7 @@
 #include "db/postgres_fixture.hpp"
 
 #include "db/backends/postgres/pg_driver.hpp"
+#include "db/support/tcp_relay.hpp"
 
 #include <spillway/db/postgres.hpp>
 
@@ -225,4 +226,23 @@ TEST_CASE("postgres_open.a_server_that_goes_and_comes_back_is_found_again") {
   cluster.resume(0);
   tests::wait_until([&] { return db.ping().has_value(); });
   CHECK(db.write([](write_session& s) { return s.query_one<int>("SELECT 1"); }).value() == 1);
+}
+
+TEST_CASE("postgres_open.a_session_that_is_opened_again_must_be_as_fit_as_at_first") {
+  tests::postgres_cluster cluster{1};
+  tests::tcp_relay relay{cluster.port()};
+  postgres_config config;
+  config.url = "postgresql://spillway@127.0.0.1:" + std::to_string(relay.port()) + "/postgres?sslmode=disable";
+  detail::pg_driver driver{config};
+  const auto opened = driver.open(detail::session_kind::write, deadline::never()).value();
+  SUBCASE("on a primary") { relay.lead_to(cluster.port(1)); }
+  SUBCASE("with strings that mean what they say") { relay.mishear("conforming_strings=on", "conforming_strings=no"); }
+  const detail::statement_control control{deadline::never()};
+  REQUIRE(opened->begin(control));
+  relay.cut_at("SELECT 1", false);
+  detail::dropped_rows sink;
+  detail::row_data rows;
+  CHECK(opened->run("SELECT 1", {}, rows, sink).error() == db_errc::connection_lost);
+  opened->rollback();
+  CHECK_FALSE(opened->usable());
 }

@@ -175,6 +175,21 @@ TEST_CASE("partitions.too old are detached and dropped, or kept as tables") {
   CHECK(at.partitions() == names{"event_p202602", "event_p202603"});
 }
 
+TEST_CASE("partitions.a month that was detached comes back when it is wanted again") {
+  partitions_fixture at;
+  at.script(event_table);
+  SUBCASE("beside a default partition") { at.script("CREATE TABLE event_rest PARTITION OF event DEFAULT"); }
+  SUBCASE("alone") {}
+  at.run(config_at(january, 1));
+  at.script("INSERT INTO event (at) VALUES ('2026-01-05')");
+  auto later = config_at(wall_time_point{sys_days{2026y / 2 / 1}}, 1, 0);
+  later.drop = false;
+  CHECK(at.run(later).detached == names{"event_p202601"});
+  CHECK(at.value<int>("SELECT count(*) FROM event") == 0);
+  CHECK(at.run(config_at(january, 1)).created == names{"event_p202601"});
+  CHECK(at.value<int>("SELECT count(*) FROM event") == 1);
+}
+
 TEST_CASE("partitions.something in the way is refused by name, and nothing is changed") {
   partitions_fixture at;
   at.script(event_table);
@@ -273,7 +288,7 @@ TEST_CASE("partitions.rows of the default partition go where they belong, few of
   auto config = config_at(january, 1, 6);
   config.drain_rows = 500;
   const auto done = at.run(config);
-  CHECK(done.created == names{"event_p202511", "event_p202601", "event_p202602"});
+  CHECK(done.created == names{"event_p202601", "event_p202602", "event_p202511"});
   CHECK(done.drained == 2'550);
   CHECK(at.value<int>("SELECT count(*) FROM event") == 2'552);
   CHECK(at.value<int>("SELECT count(*) FROM event_p202601") == 2'500);
@@ -283,6 +298,20 @@ TEST_CASE("partitions.rows of the default partition go where they belong, few of
   CHECK(at.run(config).created == names{"event_p202605"});
   // Detaching beside a default partition has no gentle way, and works all the same.
   CHECK(at.run(config_at(january, 1, 0)).dropped == names{"event_p202511"});
+}
+
+TEST_CASE("partitions.an old month that cannot be made does not hold up those that come") {
+  partitions_fixture at;
+  at.script(event_table);
+  at.script(R"(
+    CREATE TABLE event_rest PARTITION OF event DEFAULT;
+    INSERT INTO event (at) VALUES ('2025-11-05');)");
+  SUBCASE("something else has its name") { at.script("CREATE TABLE event_p202511 (x int)"); }
+  SUBCASE("something has a part of it") { at.script("CREATE TABLE half PARTITION OF event FOR VALUES FROM ('2025-11-15') TO ('2025-12-15')"); }
+  CHECK(at.failure(config_at(january, 1)) == db_errc::partition_conflict);
+  CHECK(at.exists("event_p202601"));
+  CHECK(at.exists("event_p202602"));
+  CHECK(at.value<bool>("SELECT relispartition FROM pg_class WHERE relname = 'event_p202602'"));
 }
 
 TEST_CASE("partitions.rows that other tables refer to are not moved") {

@@ -16,6 +16,9 @@
 #include <chrono>
 #include <future>
 #include <memory>
+#include <mutex>
+#include <optional>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -112,6 +115,17 @@ TEST_CASE("postgres_query.a_result_beyond_the_configured_size_is_refused") {
   CHECK(answered(db) == 7);
 }
 
+TEST_CASE("postgres_query.a_result_that_is_far_too_large_is_refused_at_once_and_not_read_to_its_end") {
+  const postgres_fixture fixture;
+  auto config = fixture.config();
+  config.query_connections = 1;
+  config.database.max_result_bytes = 64U << 10U;
+  auto db = open_postgres(config).value();
+  const sql_query endless{"SELECT generate_series(1, 1000000000000), repeat('x', 1000)"};
+  CHECK(db.async_query(endless, 60s, use_future).get().error() == db_errc::result_too_large);
+  CHECK(answered(db) == 7);
+}
+
 TEST_CASE("postgres_query.who_is_late_is_told_in_time_and_the_server_stops_working_for_him") {
   const postgres_fixture fixture;
   auto config = fixture.config();
@@ -161,6 +175,106 @@ TEST_CASE("postgres_query.a_change_of_the_schema_heals_by_itself") {
   std::vector<std::future<result<row_set, db_error>>> asked;
   for (int i = 0; i < 20; ++i) asked.push_back(db.async_query(all, 20s, use_future));
   for (auto& each : asked) CHECK(each.get().value()[0].size() == 2);
+}
+
+TEST_CASE("postgres_query.what_a_session_has_found_outdated_is_prepared_anew_here_too") {
+  const postgres_fixture fixture;
+  fixture.sql("CREATE TABLE t AS SELECT 1 AS a");
+  auto config = fixture.config();
+  config.query_connections = 1;
+  config.writers = 1;
+  auto db = open_postgres(config).value();
+  CHECK(answered(db) == 7);
+  const auto columns = [](write_session& s) {
+    s.query("SELECT 1").value();
+    return s.query("SELECT * FROM t").value().column_names().size();
+  };
+  CHECK(db.write(columns).value() == 1);
+  fixture.sql("ALTER TABLE t ADD COLUMN b int");
+  CHECK(db.write(columns).error() == db_errc::stale_statement);
+  for (int i = 0; i < 3; ++i) CHECK(answered(db) == 7);
+}
+
+TEST_CASE("postgres_query.statements_that_the_server_has_forgotten_are_prepared_again") {
+  const postgres_fixture fixture;
+  fixture.sql("CREATE FUNCTION run(text) RETURNS int LANGUAGE plpgsql AS 'BEGIN EXECUTE $1; RETURN 1; END'");
+  auto config = fixture.config();
+  config.query_connections = 1;
+  auto db = open_postgres(config).value();
+  for (int round = 0; round < 20; ++round) {
+    CHECK(answered(db) == 7);
+    std::vector<std::future<result<row_set, db_error>>> asked;
+    auto forgotten = db.async_query(sql_query{"SELECT run('DEALLOCATE ALL')"}, 20s, use_future);
+    for (int i = 0; i < 40; ++i) {  // those behind the first find out at different times
+      asked.push_back(db.async_query(sql_query{"SELECT 7"}, 20s, use_future));
+      (void)db.async_query(sql_query{"SELECT pg_sleep(0.0005)"}, 20s, use_future);
+    }
+    CHECK(forgotten.get().has_value());
+    for (auto& each : asked) {
+      const auto rows = each.get();
+      CHECK_MESSAGE(rows.has_value(), (rows ? std::string{} : rows.error().what()));
+    }
+  }
+}
+
+TEST_CASE("postgres_query.a_name_that_the_server_knows_for_something_else_is_taken_back") {
+  const postgres_fixture fixture;
+  fixture.sql("CREATE FUNCTION run(text) RETURNS int LANGUAGE plpgsql AS 'BEGIN EXECUTE $1; RETURN 1; END'");
+  auto config = fixture.config();
+  config.query_connections = 1;
+  auto knows = open_postgres(config).value();
+  auto db = open_postgres(config).value();
+  CHECK(answered(knows) == 7);
+  const sql_query names{"SELECT name FROM pg_prepared_statements WHERE statement = 'SELECT 7'"};
+  const auto name = knows.async_query(names, 10s, use_future).get().value()[0].as<std::string>();
+  CHECK(db.async_query(sql_query{"SELECT run($1)", "PREPARE " + name + " AS SELECT 8"}, 10s, use_future).get().has_value());
+  for (int i = 0; i < 3; ++i) CHECK(answered(db) == 7);
+}
+
+TEST_CASE("postgres_query.what_a_handler_throws_is_logged_and_goes_no_further") {
+  const postgres_fixture fixture;
+  std::mutex mutex;
+  std::vector<std::string> logged;
+  auto config = fixture.config();
+  config.database.log = [&](const log_event& event) {
+    const std::scoped_lock lock{mutex};
+    logged.emplace_back(event.message);
+  };
+  auto db = open_postgres(config).value();
+  db.async_query(sql_query{"SELECT 1"}, 10s, [](const result<row_set, db_error>&) { throw std::runtime_error{"mine"}; });
+  wait_until([&] {
+    const std::scoped_lock lock{mutex};
+    return !logged.empty();
+  });
+  CHECK(logged == std::vector<std::string>{"a handler threw"});
+  CHECK(answered(db) == 7);
+}
+
+TEST_CASE("postgres_query.a_handler_without_an_executor_must_not_wait_for_its_database_and_may_end_it") {
+  const postgres_fixture fixture;
+  std::optional<database> db{fixture.open()};
+  std::promise<void> done;
+  db->async_query(sql_query{"SELECT 1"}, 10s, [&](const result<row_set, db_error>&) {
+    CHECK(db->read([](read_session& s) { return s.query("SELECT 1"); }).error() == db_errc::would_deadlock);
+    CHECK(db->query(sql_query{"SELECT 1"}).error() == db_errc::would_deadlock);
+    CHECK(db->close().error() == db_errc::would_deadlock);
+    db.reset();  // closed on a thread made for that
+    done.set_value();
+  });
+  done.get_future().get();
+  wait_until([&] { return fixture.sessions() == 0; });
+}
+
+TEST_CASE("postgres_query.a_handler_without_an_executor_is_called_after_closing_too") {
+  const postgres_fixture fixture;
+  auto db = fixture.open();
+  CHECK(answered(db) == 7);
+  CHECK(db.close().has_value());
+  std::promise<db_error> told;
+  db.async_query(sql_query{"SELECT 1"}, 10s, [&](const result<row_set, db_error>& rows) { told.set_value(rows.error()); });
+  auto error = told.get_future();
+  REQUIRE(error.wait_for(20s) == std::future_status::ready);
+  CHECK(error.get() == db_errc::shutting_down);
 }
 
 TEST_CASE("postgres_query.closing_answers_what_is_under_way_and_refuses_what_comes") {

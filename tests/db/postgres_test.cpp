@@ -395,6 +395,51 @@ TEST_CASE("postgres.a_connection_cut_during_the_commit_leaves_it_unknown_and_the
   CHECK(fixture.value("SELECT count(*) FROM t") == "1");
 }
 
+TEST_CASE("postgres.a_commit_that_fails_early_leaves_no_transaction_behind") {
+  const postgres_fixture fixture;
+  tests::tcp_relay relay{fixture.place.cluster.port()};
+  auto config = fixture.config();
+  config.url = "postgresql://spillway@127.0.0.1:" + std::to_string(relay.port()) + "/" + fixture.place.name + "?sslmode=disable";
+  detail::pg_driver driver{config};
+  detail::dropped_rows sink;
+  detail::row_data rows;
+  detail::statement_control control{deadline::never()};
+  const auto try_once = [&](detail::db_connection& connection) -> result<void, db_error> {
+    if (const auto begun = connection.begin(control); !begun) return begun.error();
+    if (const auto run = connection.run("SELECT 1", {}, rows, sink); !run) return run.error();
+    return connection.commit();
+  };
+  SUBCASE("of a write, at what goes before it") {
+    auto writer = driver.open(detail::session_kind::write, deadline::never()).value();
+    control.transaction.wants_position = true;
+    relay.mishear("SHOW synchronous_commit", "SHOW synchronous_nobody");
+    CHECK(try_once(*writer).error() == db_errc::no_such_object);
+    CHECK(writer->usable());
+    CHECK(try_once(*writer).has_value());
+  }
+  SUBCASE("of a read, which nobody has waited for") {
+    auto reader = driver.open(detail::session_kind::read, deadline::never()).value();
+    const auto spoil = [&] {
+      relay.mishear("COMMIT", "COMM_T");
+      CHECK(try_once(*reader).has_value());
+    };
+    spoil();
+    CHECK(try_once(*reader).has_value());
+    spoil();
+    control.transaction.single = true;
+    CHECK(try_once(*reader).has_value());
+    control.transaction.single = false;
+    spoil();
+    auto& postgres = static_cast<detail::pg_connection&>(*reader);
+    REQUIRE(reader->begin(control));
+    CHECK(postgres.copy_out("COPY (SELECT 1) TO STDOUT", [](std::string_view) { return true; }).value() == 1);
+    REQUIRE(reader->commit());
+    spoil();
+    CHECK(postgres.replay_position(deadline::never()).has_value());
+    CHECK(try_once(*reader).has_value());
+  }
+}
+
 TEST_CASE("postgres.the_position_of_a_commit_comes_with_it") {
   const postgres_fixture fixture;
   fixture.sql("CREATE TABLE t (x int)");
@@ -618,6 +663,21 @@ TEST_CASE("postgres.a_statement_alone_runs_outside_of_any_transaction") {
   CHECK(execute_alone(db, "VACUUM nowhere").error() == db_errc::no_such_object);
   CHECK(execute_alone(db, "SELECT pg_sleep(10)", 30ms).error() == db_errc::timed_out);
   CHECK(one<int>(db, "SELECT 3") == 3);
+}
+
+TEST_CASE("postgres.a_statement_alone_is_not_behind_what_is_left_to_deallocate") {
+  const postgres_fixture fixture;
+  auto config = fixture.config();
+  config.writers = 1;
+  config.statement_cache = 1;
+  auto db = open_postgres(config).value();
+  REQUIRE(db.write([](write_session& s) { return s.execute("CREATE TABLE t (x int)"); }));
+  CHECK(db.write([](write_session& s) {
+    CHECK(s.query("SELECT 1 / $1::int", 0).error() == db_errc::type_mismatch);  // prepared, and a failure that keeps it from being deallocated
+    return s.query("SELECT 2");
+  }).error() == db_errc::type_mismatch);
+  const auto done = execute_alone(db, "VACUUM t");
+  CHECK_MESSAGE(done.has_value(), (done ? std::string{} : done.error().what()));
 }
 
 TEST_CASE("postgres.of_several_programs_that_migrate_at_once_one_does_the_work") {

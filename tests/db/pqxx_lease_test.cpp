@@ -158,3 +158,63 @@ TEST_CASE("pqxx_lease.a_connection_lost_meanwhile_is_told_and_replaced") {
   CHECK(done.error() == db_errc::connection_lost);
   CHECK(db.write([](write_session& s) { return s.query_one<int>("SELECT 1"); }).value() == 1);
 }
+
+TEST_CASE("pqxx_lease.what_the_code_leaves_behind_in_the_sessions_transaction_is_cleared_away_at_its_end") {
+  const postgres_fixture fixture;
+  auto db = open_postgres(one_session(fixture)).value();
+  const int pid = pid_of(db);
+  for (const bool ends_well : {true, false, true, false}) {
+    CAPTURE(ends_well);
+    CHECK(db.write([&](write_session& s) -> result<void, db_error> {
+      s.query("SELECT 1").value();
+      with_pqxx(s, [](pqxx_connection& c) {
+        c.prepare("mine", "SELECT 1");
+        pqxx::nontransaction tx{c};
+        tx.exec_prepared("mine");
+        tx.exec("CREATE TEMP TABLE left_behind (x int)");
+        tx.exec("SELECT pg_advisory_lock(1)");
+        tx.exec("SET statement_timeout = 60000");
+        tx.exec("SET search_path = nowhere");
+      }).value();
+      if (!ends_well) return db_errc::busy;
+      return {};
+    }).has_value() == ends_well);
+    CHECK(db.write([](write_session& s) {
+      CHECK(s.query_one<std::string>("SHOW search_path").value() == "\"$user\", public");
+      CHECK(s.query_one<int>("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'").value() == 0);
+      CHECK(s.query_one<int>("SELECT count(*) FROM pg_prepared_statements WHERE name = 'mine'").value() == 0);
+      CHECK(s.query_one<bool>("SELECT to_regclass('left_behind') IS NULL").value() == true);
+    }).has_value());
+    CHECK(pid_of(db) == pid);
+  }
+}
+
+TEST_CASE("pqxx_lease.what_was_committed_is_told_so_though_the_session_is_lost_behind_it") {
+  const postgres_fixture fixture;
+  auto db = open_postgres(one_session(fixture)).value();
+  fixture.sql("CREATE TABLE t (x int)");
+  const auto insert = [&](pqxx_connection& c) {
+    pqxx::work tx{c};
+    tx.exec("INSERT INTO t VALUES (1)");
+    const auto pid = tx.exec("SELECT pg_backend_pid()")[0][0].as<std::string>();
+    tx.commit();
+    fixture.sql("SELECT pg_terminate_backend(" + pid + ", 5000)");
+  };
+  const auto done = db.run_tx([&](write_session& s) { return with_pqxx(s, insert); });
+  CHECK(done.has_value());
+  CHECK(fixture.value("SELECT count(*) FROM t") == "1");
+  // If libpq has noticed already, nobody can tell any more whether a transaction was left open.
+  const auto unsure = db.run_tx([&](write_session& s) {
+    return with_pqxx(s, [&](pqxx_connection& c) {
+      insert(c);
+      try {
+        pqxx::nontransaction{c}.exec("SELECT 1");
+      } catch (const pqxx::failure&) {
+      }
+    });
+  });
+  REQUIRE_FALSE(unsure.has_value());
+  CHECK(unsure.error() == db_errc::commit_unknown);
+  CHECK(fixture.value("SELECT count(*) FROM t") == "2");
+  CHECK(db.write([](write_session& s) { return s.query_one<int>("SELECT 1"); }).value() == 1);
+}

@@ -90,6 +90,9 @@ struct keyset_page {
 /// With an index on the columns that `where` fixes and then those of the sort in the same directions, each page reads its own rows and no
 /// others. Rows that come and go move no page's border: what was seen stays seen.
 ///
+/// A border must survive being read and sent again: where a sorted column is NaN there, null though it should not be, or a numeric of PostgreSQL
+/// with more digits than a double holds (15 always do), the page is refused with db_errc::type_mismatch.
+///
 /// A cursor is text for URLs (A-Z a-z 0-9 - _). It is signed (HMAC-SHA256), not secret: it holds the sorted values of one row, readable to
 /// whoever decodes it. It belongs to its query: the sort, `from`, `where` and the parameters; `select` may change.
 ///
@@ -107,7 +110,8 @@ class SPILLWAY_EXPORT keyset_pager {
   ///         parameters. cursor_expired.
   [[nodiscard]] result<keyset_position, db_error> open(std::string_view cursor, const sql_parameters& parameters = {}) const;
 
-  /// Errors: db_errc::wrong_parameters for a size or token beyond its limit, or a sorted column that is not selected; what the query reports.
+  /// Errors: db_errc::wrong_parameters for a size or token beyond its limit, or a sorted column that is not selected, or has
+  ///         the name of another one that is; what the query reports.
   [[nodiscard]] result<keyset_page, db_error> read(read_session& session, const keyset_position& position,
                                                    const sql_parameters& parameters = {}, const page_request& request = {}) const;
 

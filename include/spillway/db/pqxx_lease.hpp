@@ -119,11 +119,12 @@ struct pqxx_call {
 ///
 /// On a session that has run nothing yet there is no transaction: the function begins and ends its own. Otherwise the session's transaction
 /// is open, and the function uses pqxx::nontransaction to take part in it. Statements that were prepared, settings, temporary tables and the
-/// like are gone afterwards.
+/// like are gone afterwards; in the latter case, after the session's transaction.
 ///
 /// Threads:  those of the session. Only during the call.
 /// Errors:   a pqxx::failure that the function throws becomes the error of the result; anything else it throws passes through. A transaction
-///           it has left open is rolled back, and is an error; so is the session's that it has ended.
+///           it has left open is rolled back, and is an error; so is the session's that it has ended. If the connection turns out to be lost when
+///           the function has returned, and its transactions were its own, db_errc::commit_unknown.
 /// Time:     libpqxx blocks. The server ends each statement some time after the deadline; a server that is frozen is waited for.
 template <class F>
 typename detail::pqxx_call<F>::outcome with_pqxx(write_session& session, F&& function) {

@@ -100,10 +100,16 @@ result<std::vector<std::size_t>, db_error> sorted_columns(const keyset_config& c
   const auto names = rows.column_names();
   std::vector<std::size_t> made;
   for (const auto& column : config.sort) {
-    const auto found = std::ranges::find(names, detail::last_part(column.name));
+    const auto name = detail::last_part(column.name);
+    const auto found = std::ranges::find(names, name);
     if (found == names.end()) {
-      return db_error{db_errc::wrong_parameters, fmt::format("the sorted column \"{}\" is not selected; the result has: {}",
-                                                             detail::last_part(column.name), fmt::join(names, ", "))};
+      return db_error{db_errc::wrong_parameters,
+                      fmt::format("the sorted column \"{}\" is not selected; the result has: {}", name, fmt::join(names, ", "))};
+    }
+    // Nothing tells which of them is the sorted one, and a border of the other would lose rows.
+    if (std::ranges::find(found + 1, names.end(), name) != names.end()) {
+      return db_error{db_errc::wrong_parameters,
+                      fmt::format("the sorted column \"{}\" is selected more than once; give the others another name", name)};
     }
     made.push_back(static_cast<std::size_t>(found - names.begin()));
   }
@@ -167,6 +173,8 @@ class page_maker {
         return refused("is null in a row: say in its `nulls` whether those come first or last");
       }
       if (const auto* real = std::get_if<double>(&content.values[i].get()); real != nullptr && std::isnan(*real)) return refused("is NaN in a row");
+      // Rows between the two numbers would be lost, or come again.
+      if (detail::row_data::is_rounded(row, columns_[i])) return refused("has more digits in a row than a double holds");
     }
     auto made = detail::encode_cursor(content, seal_, expires_at_, plan_.config.max_cursor_chars);
     if (!made) return made.error();
@@ -179,7 +187,10 @@ class page_maker {
     made->columns = rows.column_names();
     for (std::size_t i = 0; i < count; ++i) {
       const auto row = rows[reversed ? count - 1 - i : i];
-      for (std::size_t column = 0; column < row.size(); ++column) made->add(row.value(column));
+      for (std::size_t column = 0; column < row.size(); ++column) {
+        made->add(row.value(column));
+        if (detail::row_data::is_rounded(row, column)) made->mark_rounded();
+      }
       ++made->rows;
     }
     return row_set{made};

@@ -219,3 +219,15 @@ TEST_CASE("keyset.a name can be anything, and is never SQL") {
   REQUIRE(second.rows.size() == 2);
   CHECK(second.rows[1].as<int>() == 0);
 }
+
+TEST_CASE("keyset.a sorted column whose name the result has twice is refused") {
+  sqlite_fixture file;
+  auto db = file.open();
+  make_pages_table(db, 5, 1);
+  auto config = page_config({{"p.b"}, {"p.id"}});
+  config.select = "1 AS id, p.b, p.id";
+  config.from = "page_item AS p";
+  const auto error = page_error(db, keyset_pager{config});
+  CHECK(error == db_errc::wrong_parameters);
+  CHECK(error.message() == "the sorted column \"id\" is selected more than once; give the others another name");
+}

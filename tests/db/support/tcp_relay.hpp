@@ -20,7 +20,8 @@
 
 namespace spillway::tests {
 
-/// Stands between a client and a server on this machine: counts how often the talk changes direction, and cuts a connection when it hears a text.
+/// Stands between a client and a server on this machine: counts how often the talk changes direction, and cuts a connection or garbles what it says
+/// when it hears a text.
 class tcp_relay {
  public:
   explicit tcp_relay(int server_port) : server_port_{server_port} {
@@ -53,6 +54,14 @@ class tcp_relay {
     cut_text_ = std::move(text);
     server_hears_ = server_hears;
   }
+  /// The next client that says this is understood to have said `other`, which is as long.
+  void mishear(std::string text, std::string other) {
+    const std::scoped_lock lock{mutex_};
+    misheard_ = std::move(text);
+    heard_ = std::move(other);
+  }
+  /// Connections that are made from now on lead to another server.
+  void lead_to(int server_port) noexcept { server_port_ = server_port; }
 
  private:
   static sockaddr_in loopback(int port) {
@@ -104,6 +113,7 @@ class tcp_relay {
         client_spoke = from_client;
         if (!from_client && answer_is_cut) return;
         if (from_client && must_cut({chunk.data(), static_cast<std::size_t>(got)}, answer_is_cut)) return;
+        if (from_client) garble(chunk.data(), static_cast<std::size_t>(got));
         for (ssize_t sent = 0; sent < got;) {
           const auto put = ::send(from_client ? server : client, chunk.data() + sent, static_cast<std::size_t>(got - sent), MSG_NOSIGNAL);
           if (put <= 0) return;
@@ -121,14 +131,24 @@ class tcp_relay {
     return !server_hears_;
   }
 
-  int server_port_;
+  void garble(char* said, std::size_t length) {
+    const std::scoped_lock lock{mutex_};
+    const auto at = misheard_.empty() ? std::string_view::npos : std::string_view{said, length}.find(misheard_);
+    if (at == std::string_view::npos) return;
+    heard_.copy(said + at, heard_.size());
+    misheard_.clear();
+  }
+
+  std::atomic<int> server_port_;
   int listener_{-1};
   int port_{0};
   std::atomic<bool> stopped_{false};
   std::atomic<std::uint64_t> turns_{0};
-  std::mutex mutex_;  // guards the two below
+  std::mutex mutex_;  // guards the four below
   std::string cut_text_;
   bool server_hears_{false};
+  std::string misheard_;
+  std::string heard_;
   std::list<std::thread> talks_;
   std::thread acceptor_;
 };

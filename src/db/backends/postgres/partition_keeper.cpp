@@ -187,6 +187,9 @@ result<partition_keeper::step, db_error> partition_keeper::carry_out(write_sessi
   const auto is_ours = [&](const partition_facts::loose_one& one) { return one.name == name; };
   if (std::ranges::none_of(seen.facts.loose, is_ours)) return create(s, seen, action.month);
   const auto about = fmt::format("attaching {}: ", name);
+  const auto promised = promise_month(s, seen, action.month);
+  if (!promised) return promised.error().prefixed(about);
+  if (!*promised) return step{};
   if (const auto quick = be_quick(s, seen.facts.default_one.has_value()); !quick) return quick.error();
   if (seen.facts.default_one) {
     const auto last_of_it = drain(s, seen, action.month, made);
@@ -212,6 +215,17 @@ result<partition_keeper::step, db_error> partition_keeper::create(write_session&
     return done.error();
   }
   return step{};
+}
+
+/// Whether there is nothing left to do for that. The lock that shuts others out of the table and the reading of its rows are steps of their own.
+result<bool, db_error> partition_keeper::promise_month(write_session& s, const partition_view& seen, std::chrono::year_month month) {
+  const auto there = s.query_one<bool>(checked_sql, seen.table.beside(partition_name(seen.table.name, month)));
+  if (!there) return there.error();
+  if (there->value_or(false)) return true;
+  if (const auto quick = be_quick(s, false); !quick) return quick.error();
+  const auto done = s.execute(there->has_value() ? validate_check_sql(seen.table, month) : add_check_sql(seen.table, month));
+  if (!done) return done.error();
+  return false;
 }
 
 /// Whether the default partition has no rows of the month left, and is locked so that none come.

@@ -70,6 +70,8 @@ class partition_keeper {
   result<step, db_error> carry_out(write_session& s, const partition_view& seen, const finish_detaching& action, partition_report& made);
   result<step, db_error> carry_out(write_session& s, const partition_view& seen, const drop_table& action, partition_report& made);
   result<step, db_error> create(write_session& s, const partition_view& seen, std::chrono::year_month month);
+  /// A table that was detached has lost its promise to hold nothing but rows of the month, by which it could be attached without being read.
+  result<bool, db_error> promise_month(write_session& s, const partition_view& seen, std::chrono::year_month month);
   result<bool, db_error> drain(write_session& s, const partition_view& seen, std::chrono::year_month month, partition_report& made);
   /// How long a statement may wait for a lock, and how long run with one that shuts others out.
   result<void, db_error> be_quick(write_session& s, bool shuts_out) const;

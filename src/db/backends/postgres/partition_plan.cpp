@@ -94,15 +94,18 @@ const partition_facts::attached_one* overlapping(const partition_facts& facts, y
   return found == facts.attached.end() ? nullptr : &*found;
 }
 
-/// The months that must have a partition.
-std::set<year_month> wanted_months(const partition_facts& facts, const partition_wish& wish) {
+/// The months that must have a partition, those from the current one on before older ones: what is wrong with the past must not hold up the future.
+std::vector<year_month> wanted_months(const partition_facts& facts, const partition_wish& wish) {
   std::set<year_month> wanted;
   for (unsigned ahead = 0; ahead <= wish.months_ahead; ++ahead) wanted.insert(wish.current + months{static_cast<int>(ahead)});
   for (const auto month : facts.in_default) {
     // What is too old to be kept needs no partition to be dropped with.
     if (!wish.keep_months || month >= wish.current - months{static_cast<int>(*wish.keep_months)}) wanted.insert(month);
   }
-  return wanted;
+  const auto current = wanted.find(wish.current);
+  std::vector<year_month> ordered{current, wanted.end()};
+  ordered.insert(ordered.end(), wanted.begin(), current);
+  return ordered;
 }
 
 }  // namespace
@@ -166,7 +169,7 @@ result<std::vector<partition_action>, db_error> plan_partitions(const partition_
     const auto* const in_the_way = overlapping(facts, month);
     if (in_the_way == nullptr) {
       actions.emplace_back(make_partition{month});
-    } else if (!in_the_way->pending) {
+    } else if (!in_the_way->pending && (month >= wish.current || actions.empty())) {
       return db_error{db_errc::partition_conflict, fmt::format("{} needs a partition, and \"{}\" has a part of it; only partitions of exactly one "
                                                                "month, in UTC, are taken", month_text(month), in_the_way->name)};
     }

@@ -19,6 +19,10 @@ std::string month_name(const partitioned_table& table, std::chrono::year_month m
 
 constexpr std::string_view check_name{"spillway_month"};
 
+std::string check_of(const partitioned_table& table, std::chrono::year_month month) {
+  return fmt::format("CONSTRAINT {} CHECK ({} IS NOT NULL AND {})", check_name, table.column, range_of(table, month));
+}
+
 }  // namespace
 
 std::string partitioned_table::full_name() const { return beside(name); }
@@ -38,8 +42,16 @@ std::string comment_sql(const partitioned_table& table, std::string_view partiti
 
 std::string create_sql(const partitioned_table& table, std::chrono::year_month month) {
   // Of the parent it takes no lock but that of a reader. CREATE TABLE ... PARTITION OF would lock out everybody.
-  return fmt::format("CREATE TABLE {} (LIKE {} INCLUDING ALL EXCLUDING IDENTITY, CONSTRAINT {} CHECK ({} IS NOT NULL AND {}))",
-                     month_name(table, month), table.full_name(), check_name, table.column, range_of(table, month));
+  return fmt::format("CREATE TABLE {} (LIKE {} INCLUDING ALL EXCLUDING IDENTITY, {})", month_name(table, month), table.full_name(),
+                     check_of(table, month));
+}
+
+std::string add_check_sql(const partitioned_table& table, std::chrono::year_month month) {
+  return fmt::format("ALTER TABLE {} ADD {} NOT VALID", month_name(table, month), check_of(table, month));
+}
+
+std::string validate_check_sql(const partitioned_table& table, std::chrono::year_month month) {
+  return fmt::format("ALTER TABLE {} VALIDATE CONSTRAINT {}", month_name(table, month), check_name);
 }
 
 std::string attach_sql(const partitioned_table& table, std::chrono::year_month month) {

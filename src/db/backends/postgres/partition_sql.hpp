@@ -53,6 +53,12 @@ inline constexpr std::string_view referenced_sql{
 
 /// A table like the partitioned one, that the server can see to hold nothing but rows of the month.
 [[nodiscard]] std::string create_sql(const partitioned_table& table, std::chrono::year_month month);
+/// Whether it can be seen to hold nothing else: null if there is no such promise, false if it has not been checked. The table is $1, quoted.
+inline constexpr std::string_view checked_sql{
+    "SELECT convalidated FROM pg_constraint WHERE conrelid = to_regclass($1) AND contype = 'c' AND conname = 'spillway_month'"};
+/// The promise for a table that is there already; what it holds is checked by the second.
+[[nodiscard]] std::string add_check_sql(const partitioned_table& table, std::chrono::year_month month);
+[[nodiscard]] std::string validate_check_sql(const partitioned_table& table, std::chrono::year_month month);
 [[nodiscard]] std::string attach_sql(const partitioned_table& table, std::chrono::year_month month);
 [[nodiscard]] std::string drop_check_sql(const partitioned_table& table, std::chrono::year_month month);
 [[nodiscard]] std::string detach_sql(const partitioned_table& table, std::string_view partition, std::string_view how);

@@ -40,6 +40,10 @@ std::string pg_copy_sql(const bulk_job& job) {
   return "COPY pg_temp.spillway_bulk FROM STDIN";
 }
 
+std::string pg_returned_key_sql(const bulk_job& job) {
+  return fmt::format(" RETURNING ROW({})::text", joined(job.keys, ", ", [&](std::size_t i) { return job.columns[i]; }));
+}
+
 std::string pg_merge_sql(const bulk_job& job) {
   if (job.kind == bulk_kind::update) {
     const auto set = joined(job.set, ", ", [&](std::size_t i) { return fmt::format("{0} = given.{0}", job.columns[i]); });

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The statements by which many rows reach a table through a temporary one.
+// The statements by which many rows reach a table through a temporary one, and few without.
 #pragma once
 
 #include "../../bulk_job.hpp"
@@ -14,6 +14,9 @@ namespace spillway::detail {
 /// From there into the table.
 [[nodiscard]] std::string pg_merge_sql(const bulk_job& job);
 inline constexpr const char* pg_drop_staging_sql{"DROP TABLE pg_temp.spillway_bulk"};
+
+/// What stands behind the statement of one row to learn which rows it has changed.
+[[nodiscard]] std::string pg_returned_key_sql(const bulk_job& job);
 
 /// Whether the rows wait in the temporary table.
 [[nodiscard]] constexpr bool pg_needs_staging(bulk_kind kind) noexcept { return kind != bulk_kind::insert; }

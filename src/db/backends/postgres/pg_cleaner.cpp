@@ -5,6 +5,7 @@
 #include <atomic>
 #include <future>
 #include <system_error>
+#include <thread>
 #include <utility>
 
 namespace spillway::detail {
@@ -37,13 +38,18 @@ std::future<bool> pg_canceller::send(PGconn* connection) {
   }
   std::promise<bool> answer;
   auto sent = answer.get_future();
-  std::thread{[request = std::move(request), answer = std::move(answer), hanging = hanging_]() mutable {
-    std::array<char, 256> why{};
-    const bool done = PQcancel(request.get(), why.data(), static_cast<int>(why.size())) == 1;
-    request.reset();
-    hanging->value.fetch_sub(1, std::memory_order_relaxed);
-    answer.set_value(done);
-  }}.detach();
+  try {
+    std::thread{[request = std::move(request), answer = std::move(answer), hanging = hanging_]() mutable {
+      std::array<char, 256> why{};
+      const bool done = PQcancel(request.get(), why.data(), static_cast<int>(why.size())) == 1;
+      request.reset();
+      hanging->value.fetch_sub(1, std::memory_order_relaxed);
+      answer.set_value(done);
+    }}.detach();
+  } catch (const std::system_error&) {  // no thread to be had
+    hanging_->value.fetch_sub(1, std::memory_order_relaxed);
+    return {};
+  }
   return sent;
 }
 

@@ -24,8 +24,8 @@ class pg_canceller {
  public:
   /// Returns when the server has sent the signal. False: it has not, or too many requests hang already.
   bool cancel(PGconn* connection, deadline until);
-  /// The same without waiting. `connection` is not used after this returns.
-  void cancel_soon(PGconn* connection) { (void)send(connection); }
+  /// The same without waiting. `connection` is not used after this returns. False: nothing was sent.
+  [[nodiscard]] bool cancel_soon(PGconn* connection) { return send(connection).valid(); }
 
  private:
   /// Not valid if nothing was sent.

@@ -19,6 +19,9 @@ constexpr auto timeout_margin{1s};
 
 constexpr std::string_view stale_plan{"RevalidateCachedQuery"};
 
+/// The transaction has failed before. Of a first statement: the one that went before, whose end nobody has waited for.
+bool in_failed_transaction(const db_error& failure) { return failure.native_code() == sqlstate_number("25P02"); }
+
 }  // namespace
 
 pg_connection::pg_connection(std::shared_ptr<pg_node> node, session_kind kind, pg_channel channel)
@@ -37,14 +40,18 @@ result<std::unique_ptr<pg_connection>, db_error> pg_connection::open(std::shared
   auto channel = pg_channel::connect(node->info, kind, until);
   if (!channel) return channel.error();
   std::unique_ptr<pg_connection> made{new pg_connection{std::move(node), kind, std::move(*channel)}};
-  const char* const strings = PQparameterStatus(made->channel_.raw(), "standard_conforming_strings");
-  if (strings == nullptr || std::string_view{strings} != "on") {
-    return db_error{db_errc::cannot_open, fmt::format("{}: standard_conforming_strings is not on", made->node_->info.where())};
-  }
-  if (kind == session_kind::write && made->reports("in_hot_standby")) {
-    return db_error{db_errc::not_primary, fmt::format("{}: the server is a standby, and a session that writes was asked for", made->node_->info.where())};
-  }
+  if (auto why = made->unfit(); why.failed()) return why;
   return made;
+}
+
+db_error pg_connection::unfit() const {
+  if (!reports("standard_conforming_strings")) {
+    return {db_errc::cannot_open, fmt::format("{}: standard_conforming_strings is not on", node_->info.where())};
+  }
+  if (kind_ == session_kind::write && reports("in_hot_standby")) {
+    return {db_errc::not_primary, fmt::format("{}: the server is a standby, and a session that writes was asked for", node_->info.where())};
+  }
+  return {};
 }
 
 // ---- limits -------------------------------------------------------------------------------------------------------------------------------
@@ -119,12 +126,15 @@ void pg_connection::queue_begin() {
   }
 }
 
-void pg_connection::queue_prepared(const std::shared_ptr<pg_prepared>& statement) {
-  auto* const raw = channel_.raw();
-  // In a transaction that has failed it would stand in the way of ROLLBACK TO.
-  for (auto& name : lost_ ? std::vector<std::string>{} : cache_.take_dropped()) {
+void pg_connection::queue_deallocations() {
+  for (auto& name : cache_.take_dropped()) {
     if (send_text(step_kind::deallocate, fmt::format("DEALLOCATE {}", name))) under_way_.back().name = std::move(name);
   }
+}
+
+void pg_connection::queue_prepared(const std::shared_ptr<pg_prepared>& statement) {
+  auto* const raw = channel_.raw();
+  if (!lost_) queue_deallocations();  // in a transaction that has failed they would stand in the way of ROLLBACK TO
   int sent{0};
   if (statement->name.empty()) {
     const std::string sql{statement->sql};
@@ -202,6 +212,23 @@ db_error pg_connection::settle(const pg_limit& limit) {
   return failure;
 }
 
+db_error pg_connection::get_ready(bool in_transaction) {
+  const auto once = [&] {
+    first_ = !begun_;
+    if (in_transaction) {
+      queue_begin();
+    } else {
+      queue_settings();
+      queue_deallocations();
+    }
+    queue_sync();
+    return settle(limit());
+  };
+  auto failure = once();
+  if (failure.failed() && heal(failure)) failure = once();
+  return failure;
+}
+
 // ---- transactions -------------------------------------------------------------------------------------------------------------------------
 
 void pg_connection::forget_transaction() noexcept {
@@ -266,13 +293,33 @@ result<void, db_error> pg_connection::commit() {
   }
   sql_ = {};
   auto failure = settle(limit_for_end());
-  forget_transaction();
   const bool cut_off = failure == db_errc::connection_lost || given_up_;
   if (cut_off) dead_ = true;
+  end_rest(limit_for_end());
+  discard(limit_for_end());
+  forget_transaction();
   if (committed_) return {};
   commit_lost_ = cut_off;
   if (cut_off) return db_error{db_errc::commit_unknown, std::string{failure.message()}};
   return failure.failed() ? failure : db_error{db_errc::engine_error, "the server rolled back instead of committing"};
+}
+
+void pg_connection::end_rest(const pg_limit& limit) {
+  // What failed before the COMMIT, in the same Sync, has kept the server from looking at that.
+  if (dead_ || given_up_ || PQtransactionStatus(channel_.raw()) == PQTRANS_IDLE) return;
+  send_text(step_kind::other, "ROLLBACK");
+  queue_sync();
+  if (settle(limit).failed() && !given_up_) dead_ = true;
+}
+
+void pg_connection::discard(const pg_limit& limit) {
+  if (!foreign_ || dead_ || given_up_) return;
+  send_text(step_kind::other, "DISCARD ALL");
+  queue_sync();
+  cache_.forget_server();
+  server_timeout_known_ = false;
+  if (settle(limit).failed() && !given_up_) dead_ = true;
+  foreign_ = given_up_;  // then it is done again, after the cleaning
 }
 
 void pg_connection::rollback() noexcept {
@@ -288,6 +335,7 @@ void pg_connection::rollback() noexcept {
         else channel_.flush();
       }
     }
+    discard({deadline::after(system_clock_source().now(), node_->clean_timeout)});
   } catch (...) {
     dead_ = true;
   }
@@ -297,9 +345,18 @@ void pg_connection::rollback() noexcept {
 result<std::optional<std::uint64_t>, db_error> pg_connection::replay_position(deadline until) {
   replayed_.reset();
   sql_ = {};
-  send_text(step_kind::replay, "SELECT coalesce(pg_last_wal_replay_lsn(), '0/0') - '0/0'::pg_lsn WHERE pg_is_in_recovery()");
-  queue_sync();
-  if (auto failure = settle({until, nullptr, node_->in_cluster ? &node_->given_up : nullptr}); failure.failed()) return failure;
+  const auto ask = [&] {
+    send_text(step_kind::replay, "SELECT coalesce(pg_last_wal_replay_lsn(), '0/0') - '0/0'::pg_lsn WHERE pg_is_in_recovery()");
+    queue_sync();
+    return settle({until, nullptr, node_->in_cluster ? &node_->given_up : nullptr});
+  };
+  auto failure = ask();
+  if (in_failed_transaction(failure)) {
+    send_text(step_kind::end, "ROLLBACK");
+    queue_sync();
+    failure = ask();
+  }
+  if (failure.failed()) return failure;
   return replayed_;
 }
 
@@ -345,6 +402,7 @@ db_error pg_connection::failed(const PGresult* answer, std::string_view sql) {
   if (dead_ && error != db_errc::connection_lost) error = db_error{db_errc::connection_lost, std::string{error.message()}, error.native_code(), sql};
   if (state == "25006" && kind_ == session_kind::write) {
     node_->refused_as_standby.fetch_add(1, std::memory_order_relaxed);
+    if (is_standby().value_or(false)) dead_ = true;  // of no use to whoever wants to write
     error = db_error{db_errc::not_primary, std::string{error.message()}, error.native_code(), sql};
   } else if (state == "57014") {
     auto why = control_ == nullptr ? std::optional<db_errc>{} : control_->interrupted();
@@ -382,9 +440,10 @@ bool pg_connection::reconnect() {
   under_way_.clear();
   cache_.forget_server();
   server_timeout_known_ = false;
-  dead_ = false;
+  foreign_ = false;
   note_reports();
-  return !(kind_ == session_kind::write && reports("in_hot_standby"));
+  dead_ = unfit().failed();
+  return !dead_;
 }
 
 bool pg_connection::heal(const db_error& failure) {
@@ -392,7 +451,7 @@ bool pg_connection::heal(const db_error& failure) {
   if (failure == db_errc::connection_lost) {
     // A router must be asked first: the server may have become another since it chose.
     if (node_->in_cluster || !reconnect()) return false;
-  } else if (failure == db_errc::stale_statement && !dead_) {
+  } else if ((failure == db_errc::stale_statement || in_failed_transaction(failure)) && !dead_) {
     send_text(step_kind::end, "ROLLBACK");
     queue_sync();
     if (settle(limit()).failed()) return false;
@@ -422,6 +481,7 @@ void pg_connection::clean(const std::function<bool(PGconn*, deadline)>& cancel) 
     queue_sync();  // a barrier: a cancel request that comes after it finds nothing to cancel
     (void)settle(until);
   }
+  discard(until);
   dead_ = dead_ || given_up_ || PQtransactionStatus(channel_.raw()) != PQTRANS_IDLE;
   given_up_ = false;
   forget_transaction();

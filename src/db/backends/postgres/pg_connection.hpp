@@ -122,6 +122,7 @@ class pg_connection final : public db_connection {
   bool send_text(step_kind kind, const std::string& sql);
   void queue_settings();
   void queue_begin();
+  void queue_deallocations();
   void queue_prepared(const std::shared_ptr<pg_prepared>& statement);
   void queue_sync();
   [[nodiscard]] std::string begin_sql() const;
@@ -129,6 +130,12 @@ class pg_connection final : public db_connection {
   // What comes back.
   /// Reads all that is under way; the first error of it is the answer.
   db_error settle(const pg_limit& limit);
+  /// BEGIN, or what else the session has to know, sent and answered before anything else. As for a first statement, a session that has died is opened anew.
+  db_error get_ready(bool in_transaction);
+  /// After the end of a transaction: ends what is left of it.
+  void end_rest(const pg_limit& limit);
+  /// Settings, prepared statements, temporary tables, locks of whoever had the raw connection: none of it is for the next user.
+  void discard(const pg_limit& limit);
   /// Reads one answer of the oldest command, that is not of a statement with rows. True when there is no more of it.
   pg_wait read_step(const pg_limit& limit, db_error& failure);
   void note_answer(const step& of, const PGresult* answer, db_error& failure);
@@ -154,6 +161,8 @@ class pg_connection final : public db_connection {
   /// Whether a first statement that failed like this may be sent once more.
   bool heal(const db_error& failure);
   bool reconnect();
+  /// What keeps a session from being used at all, as the server has told when it was opened.
+  [[nodiscard]] db_error unfit() const;
 
   db_error interrupted(pg_wait why, std::string_view sql);
   db_error failed(const PGresult* answer, std::string_view sql);
@@ -177,6 +186,7 @@ class pg_connection final : public db_connection {
   bool handed_out_{false};        // the statement that runs has given rows
   bool committed_{false};         // the server has said so
   bool given_up_{false};          // a statement still runs, or its answer is not read
+  bool foreign_{false};           // the raw connection was lent, and may have been left in any state
   bool dead_{false};
   std::optional<db_error> lost_;  // why this transaction cannot be committed
   reader* reading_{nullptr};      // the innermost statement whose rows are being handed out

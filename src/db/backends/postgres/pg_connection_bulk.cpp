@@ -10,6 +10,8 @@
 #include <array>
 #include <charconv>
 #include <iterator>
+#include <map>
+#include <string>
 #include <vector>
 
 namespace spillway::detail {
@@ -101,6 +103,30 @@ class copy_data {
   std::size_t number_{0};
 };
 
+/// Counts what several statements have changed as one would that has only the last of the rows given with equal keys. Each returns the keys of the
+/// rows it has changed: which ones are equal, the database alone knows.
+class counted_by_key final : public row_sink {
+ public:
+  bool row_added(row_data& rows) override {
+    ++statement_[std::string{std::get<std::string_view>(rows.value(0).get())}];
+    rows.clear_rows();
+    return true;
+  }
+  void statement_ended() {
+    for (auto& [key, count] : statement_) last_[key] = count;
+    statement_.clear();
+  }
+  [[nodiscard]] std::uint64_t count() const {
+    std::uint64_t sum{0};
+    for (const auto& [key, count] : last_) sum += count;
+    return sum;
+  }
+
+ private:
+  std::map<std::string, std::uint64_t> statement_;
+  std::map<std::string, std::uint64_t> last_;
+};
+
 }  // namespace
 
 result<std::uint64_t, db_error> pg_connection::bulk(const bulk_job& job, bulk_rows& rows) {
@@ -112,14 +138,18 @@ result<std::uint64_t, db_error> pg_connection::bulk(const bulk_job& job, bulk_ro
     if (first.count() == 0) return std::uint64_t{0};
     // Rows that are skipped cannot be to blame, so one statement takes them all.
     if (job.kind == bulk_kind::insert_or_skip) return run(insert_sql(job, first.count()), first.values(0, first.count()), none, sink);
-    const auto sql = job.kind == bulk_kind::update ? update_sql(job) : insert_sql(job, 1);
+    auto sql = job.kind == bulk_kind::update ? update_sql(job) : insert_sql(job, 1);
+    const bool may_repeat = !job.keys.empty() && first.count() > 1;
+    if (may_repeat) sql += pg_returned_key_sql(job);
+    counted_by_key counted;
     std::uint64_t written{0};
     for (std::size_t row = 0; row < first.count(); ++row) {
-      const auto done = run(sql, first.values(row, 1), none, sink);
+      const auto done = run(sql, first.values(row, 1), none, may_repeat ? static_cast<row_sink&>(counted) : sink);
       if (!done) return error_of_row(row, done.error());
       written += *done;
+      counted.statement_ended();
     }
-    return written;
+    return may_repeat ? counted.count() : written;
   }
   if (!pg_needs_staging(job.kind)) return copy_rows(pg_copy_sql(job), [data = copy_data{job, first, rows}]() mutable { return data.next(); });
   return merge_rows(job, [data = copy_data{job, first, rows}]() mutable { return data.next(); });

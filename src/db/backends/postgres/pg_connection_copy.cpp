@@ -24,10 +24,7 @@ constexpr std::size_t piece_bytes{std::size_t{1} << 20U};
 }  // namespace
 
 db_error pg_connection::enter_simple(bool in_transaction) {
-  if (in_transaction) queue_begin();
-  else queue_settings();
-  queue_sync();
-  if (auto failure = settle(limit()); failure.failed()) return failure;
+  if (auto failure = get_ready(in_transaction); failure.failed()) return failure;
   if (PQexitPipelineMode(channel_.raw()) != 1) return lost(sql_);
   mode_ = mode::simple;
   return {};
@@ -225,6 +222,7 @@ result<PGconn*, db_error> pg_connection::lend_raw() {
   if (auto failure = enter_simple(begun_); failure.failed()) return failure;
   (void)PQsetnonblocking(channel_.raw(), 0);
   mode_ = mode::lent;
+  foreign_ = true;
   return channel_.raw();
 }
 
@@ -234,7 +232,10 @@ db_error pg_connection::take_back_raw() {
   // Answers that were left behind; a COPY that was left open cannot be ended from here.
   const auto status = PQtransactionStatus(raw);
   if (PQstatus(raw) != CONNECTION_OK || status == PQTRANS_ACTIVE || status == PQTRANS_UNKNOWN || PQsetnonblocking(raw, 1) != 0 || !enter_pipeline()) {
-    return lost({});
+    auto why = lost({});
+    // What it had committed by then, nobody can tell.
+    if (!begun_) lost_ = why = db_error{db_errc::commit_unknown, std::string{why.message()}};
+    return why;
   }
   PQsetNoticeProcessor(raw, [](void*, const char*) {}, nullptr);
   if (begun_) {
@@ -250,16 +251,13 @@ db_error pg_connection::take_back_raw() {
   if (status != PQTRANS_IDLE) {
     failure = {db_errc::engine_error, "a transaction was begun on the raw connection and not ended; it is rolled back"};
     send_text(step_kind::end, "ROLLBACK");
+    queue_sync();
   }
-  // Settings, prepared statements, temporary tables, locks: none of it is for the next user.
-  queue_sync();
-  send_text(step_kind::other, "DISCARD ALL");
-  queue_sync();
-  cache_.forget_server();
-  server_timeout_known_ = false;
-  if (auto why = settle(limit_for_end()); why.failed()) {
+  discard(limit_for_end());
+  if (dead_ || given_up_) {  // which is the session's trouble alone: what was committed stays so
     dead_ = true;
-    if (!failure.failed()) failure = std::move(why);
+    given_up_ = false;
+    lost_.reset();
   }
   if (failure.failed()) lost_ = failure;
   return failure;

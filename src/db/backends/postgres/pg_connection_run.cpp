@@ -277,7 +277,8 @@ result<std::uint64_t, db_error> pg_connection::run_alone(std::string_view sql) {
   if (!statement) return statement.error();
   (void)parameters_.assign({}, sql);
   sql_ = sql;
-  queue_settings();
+  // By itself: behind another command of the same Sync the server refuses what cannot run inside a transaction.
+  if (auto failure = get_ready(false); failure.failed()) return failure;
   queue_prepared(std::make_shared<pg_prepared>(pg_prepared{.key = {}, .name = {}, .sql = sql}));
   queue_sync();
   channel_.flush();

@@ -5,6 +5,8 @@
 
 #include "../../session_call.hpp"
 
+#include <boost/asio/io_context.hpp>
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -95,13 +97,15 @@ bool pg_driver::async_query(const std::shared_ptr<query_operation>& operation, d
   std::shared_ptr<pg_lanes> lanes;
   {
     const std::scoped_lock lock{lanes_mutex_};
-    if (draining_ && !lanes_) return false;
+    if (draining_) return false;
     if (!lanes_) {
       io_runner_config one;
       one.threads = 1;
       one.thread_name = "spillway-db-q";
+      one.on_exception = exception_report(config_.database);
       lanes_runner_ = std::make_unique<io_runner>(one);
       lanes_runner_->start();
+      lanes_context_.store(&lanes_runner_->context(0), std::memory_order_release);
       pg_lanes_config limits;
       limits.connections = config_.query_connections;
       limits.max_waiting = config_.database.max_waiters;
@@ -110,8 +114,12 @@ bool pg_driver::async_query(const std::shared_ptr<query_operation>& operation, d
     }
     lanes = lanes_;
   }
-  lanes->submit(operation, until);
-  return true;
+  return lanes->submit(operation, until);
+}
+
+bool pg_driver::is_own_thread() const noexcept {
+  auto* const context = lanes_context_.load(std::memory_order_acquire);
+  return context != nullptr && context->get_executor().running_in_this_thread();
 }
 
 void pg_driver::drain() {

@@ -10,6 +10,7 @@
 #include <spillway/core/io_runner.hpp>
 #include <spillway/db/postgres.hpp>
 
+#include <atomic>
 #include <memory>
 #include <mutex>
 
@@ -29,6 +30,7 @@ class pg_driver final : public db_driver {
   /// By pg_xact_status, as long as the server is still on the timeline of the transaction: after a failover nobody can tell.
   void resolve(db_connection& connection, transaction_end& end, deadline until) noexcept override;
   bool async_query(const std::shared_ptr<query_operation>& operation, deadline until) override;
+  [[nodiscard]] bool is_own_thread() const noexcept override;
   void drain() override;
   result<void, db_error> close(std::vector<std::unique_ptr<db_connection>> readers,
                                std::vector<std::unique_ptr<db_connection>> writers) override;
@@ -46,6 +48,7 @@ class pg_driver final : public db_driver {
   std::unique_ptr<io_runner> lanes_runner_;
   std::shared_ptr<pg_lanes> lanes_;
   bool draining_{false};
+  std::atomic<boost::asio::io_context*> lanes_context_{nullptr};  // the runner's, once it runs
 };
 
 }  // namespace spillway::detail

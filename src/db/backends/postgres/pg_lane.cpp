@@ -22,10 +22,6 @@ pg_lane::pg_lane(owner& by, std::shared_ptr<pg_node> node, pg_channel channel, c
 }
 
 void pg_lane::send(std::shared_ptr<lane_query> query) {
-  if (const auto newest = node_->statement_generation.load(std::memory_order_relaxed); newest != generation_ && under_way_.empty()) {
-    cache_.forget_server();
-    generation_ = newest;
-  }
   const auto& asked = query->operation->query();
   const auto statement = pg_plan(cache_, asked.sql(), asked.values());
   if (!statement) return owner_.ended(std::move(query), statement.error(), false);
@@ -46,10 +42,7 @@ bool pg_lane::send_commands(sent_query& made) {
   auto* const connection = channel_.raw();
   auto& statement = *made.statement;
   const auto& sql = statement.sql;
-  for (const auto& dropped : cache_.take_dropped()) {
-    if (PQsendQueryParams(connection, ("DEALLOCATE " + dropped).c_str(), 0, nullptr, nullptr, nullptr, nullptr, 0) != 1) return false;
-    made.commands.push_back(command::deallocate);
-  }
+  if (!send_deallocations(made)) return false;
   if (statement.name.empty()) {
     if (PQsendQueryParams(connection, std::string{sql}.c_str(), parameters_.count(), parameters_.types(), parameters_.values(), parameters_.lengths(),
                           parameters_.formats(), 0) != 1) {
@@ -60,7 +53,9 @@ bool pg_lane::send_commands(sent_query& made) {
       if (PQsendPrepare(connection, statement.name.c_str(), std::string{sql}.c_str(), parameters_.count(), parameters_.types()) != 1) return false;
       made.commands.push_back(command::prepare);
       statement.on_server = true;  // what follows it relies on it; taken back if it fails
+      ++statement.prepared;
     }
+    made.prepared = statement.prepared;
     if (PQsendQueryPrepared(connection, statement.name.c_str(), parameters_.count(), parameters_.values(), parameters_.lengths(),
                             parameters_.formats(), 0) != 1) {
       return false;
@@ -68,6 +63,25 @@ bool pg_lane::send_commands(sent_query& made) {
   }
   made.commands.push_back(command::statement);
   if (PQpipelineSync(connection) != 1) return false;
+  made.commands.push_back(command::sync);
+  return true;
+}
+
+bool pg_lane::send_deallocations(sent_query& made) {
+  auto names = cache_.take_dropped();
+  // A schema change has outdated what is prepared. The names are the same ever after, so the server has to forget them, too.
+  if (const auto newest = node_->statement_generation.load(std::memory_order_relaxed); newest != generation_) {
+    generation_ = newest;
+    cache_.forget_server();
+    names = {"ALL"};
+  }
+  if (names.empty()) return true;
+  for (const auto& name : names) {
+    if (PQsendQueryParams(channel_.raw(), ("DEALLOCATE " + name).c_str(), 0, nullptr, nullptr, nullptr, nullptr, 0) != 1) return false;
+    made.commands.push_back(command::deallocate);
+  }
+  // A Sync of their own: a name that is not there must not take the statement with it.
+  if (PQpipelineSync(channel_.raw()) != 1) return false;
   made.commands.push_back(command::sync);
   return true;
 }
@@ -115,8 +129,12 @@ void pg_lane::read_answers() {
       head.commands.pop_front();
       head_changed();
     } else if (given && PQresultStatus(given.get()) == PGRES_PIPELINE_SYNC) {
-      const auto head = std::move(under_way_.front());
-      under_way_.pop_front();
+      auto& commands = under_way_.front().commands;
+      commands.pop_front();
+      if (commands.empty()) {
+        const auto head = std::move(under_way_.front());
+        under_way_.pop_front();
+      }
       if (!under_way_.empty()) head_changed();
     } else if (given) {
       take(under_way_.front(), given.get());
@@ -144,20 +162,29 @@ void pg_lane::take(sent_query& head, const PGresult* answer) {
         head.failure = db_error{db_errc::result_too_large, fmt::format("the result exceeds max_result_bytes, {} bytes; stream it", max_result_bytes_),
                                 0, head.statement->sql};
         *head.rows = {};
+        this->answer(head);  // now: the rest, which may be anything, is soon nobody's and then cancelled
       }
       return;
-    case PGRES_FATAL_ERROR: {
-      if (head.failure.failed()) return;
-      head.failure = pg_error(answer, head.statement->sql);
-      const auto state = sqlstate_of(answer);
-      head.disturbed = state == "0A000" || state == "26000" || ends_session(state) || (state == "57014" && ever_cancelled_);
-      // The plan is of before a change of the schema: it goes first when the statement is sent again.
-      if (state == "0A000" && head.statement->on_server && !head.statement->name.empty()) cache_.not_dropped(head.statement->name);
-      if (head.commands.front() == command::prepare || state == "0A000" || state == "26000") head.statement->on_server = false;
-      return;
-    }
+    case PGRES_FATAL_ERROR: return note_failure(head, answer);
     default: return;
   }
+}
+
+void pg_lane::note_failure(sent_query& head, const PGresult* answer) {
+  const auto state = sqlstate_of(answer);
+  // What could not be deallocated is found out when its name is wanted again.
+  if (head.failure.failed() || (head.commands.front() == command::deallocate && !ends_session(state))) return;
+  head.failure = pg_error(answer, head.statement->sql);
+  const bool outdated = state == "0A000";  // the plan, by a change of the schema
+  const bool forgotten = state == "26000";
+  const bool there_already = state == "42P05" && head.commands.front() == command::prepare;
+  head.disturbed = outdated || forgotten || there_already || ends_session(state) || (state == "57014" && ever_cancelled_);
+  auto& statement = *head.statement;
+  // If it was sent to be prepared again meanwhile, this says nothing of how that will end.
+  if (!statement.on_server || statement.prepared != head.prepared) return;
+  if (outdated || forgotten || head.commands.front() == command::prepare) statement.on_server = false;
+  // The old one goes first when the statement is sent again.
+  if ((outdated || there_already) && !statement.name.empty()) cache_.not_dropped(statement.name);
 }
 
 void pg_lane::answer(sent_query& head) {
@@ -171,9 +198,9 @@ void pg_lane::answer(sent_query& head) {
 
 void pg_lane::stop_abandoned(pg_canceller& canceller, time_point now, std::chrono::nanoseconds patience) {
   if (under_way_.empty() || under_way_.front().query->operation || head_cancelled_ || now - head_since_ < patience) return;
+  if (!canceller.cancel_soon(channel_.raw())) return;  // too many hang: again a little later
   head_cancelled_ = true;
   ever_cancelled_ = true;
-  canceller.cancel_soon(channel_.raw());
 }
 
 void pg_lane::fail(db_error why) {

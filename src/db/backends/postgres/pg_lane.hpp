@@ -78,6 +78,7 @@ class pg_lane : public std::enable_shared_from_this<pg_lane> {
   struct sent_query {
     std::shared_ptr<lane_query> query;
     std::shared_ptr<pg_prepared> statement;
+    std::uint64_t prepared{0};       // how often the statement had been by then
     std::deque<command> commands{};  // whose answers have not been read
     std::shared_ptr<row_data> rows{};
     pg_row_decoder decoder{};
@@ -95,6 +96,8 @@ class pg_lane : public std::enable_shared_from_this<pg_lane> {
   void head_changed();
   void answer(sent_query& head);
   [[nodiscard]] bool send_commands(sent_query& made);
+  [[nodiscard]] bool send_deallocations(sent_query& made);
+  void note_failure(sent_query& head, const PGresult* answer);
   void fail(db_error why);
 
   owner& owner_;

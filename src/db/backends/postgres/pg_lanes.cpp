@@ -4,6 +4,7 @@
 #include "../../tx_retry.hpp"
 
 #include <boost/asio/dispatch.hpp>
+#include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/post.hpp>
 
 #include <algorithm>
@@ -30,8 +31,9 @@ constexpr auto patience{20ms};
 pg_lanes::pg_lanes(std::shared_ptr<pg_node> node, const pg_lanes_config& config, const boost::asio::any_io_executor& executor)
     : node_{std::move(node)}, config_{config}, executor_{executor}, timer_{executor}, backoff_{{.base = 50ms, .cap = 5'000ms}} {}
 
-void pg_lanes::submit(std::shared_ptr<query_operation> operation, deadline until) {
-  const auto query = std::make_shared<lane_query>(std::move(operation), until, executor_);
+bool pg_lanes::submit(const std::shared_ptr<query_operation>& operation, deadline until) {
+  const boost::asio::executor_work_guard<boost::asio::any_io_executor> threads_work{executor_};  // closing must not end them between here and the post
+  const auto query = std::make_shared<lane_query>(operation, until, executor_);
   auto slot = query->operation->cancellation_slot();
   if (slot.is_connected()) {
     slot.assign([self = weak_from_this(), waiting = std::weak_ptr{query}](boost::asio::cancellation_type type) {
@@ -40,22 +42,27 @@ void pg_lanes::submit(std::shared_ptr<query_operation> operation, deadline until
       boost::asio::post(lanes->executor_, [lanes, waiting] { lanes->cancelled(waiting); });
     });
   }
-  std::optional<db_errc> refused;
+  bool full{false};
   {
     const std::scoped_lock lock{mutex_};
     if (closed_) {
-      refused = db_errc::shutting_down;
-    } else if (waiting_count_ >= config_.max_waiting + config_.connections * most_in_flight) {
-      refused = db_errc::queue_full;
-    } else {
+      if (slot.is_connected()) slot.clear();
+      return false;
+    }
+    full = waiting_count_ >= config_.max_waiting + config_.connections * most_in_flight;
+    if (!full) {
       ++waiting_count_;
       query->counted = true;
       arrived_.push_back(query);
-      if (arrived_.size() > 1) return;  // whoever came first has posted
+      if (arrived_.size() > 1) return true;  // whoever came first has posted
     }
   }
-  if (refused) return answer(*query, *refused);
-  boost::asio::post(executor_, [self = shared_from_this()] { self->take_in(); });
+  if (full) {
+    answer(*query, db_errc::queue_full);
+  } else {
+    boost::asio::post(executor_, [self = shared_from_this()] { self->take_in(); });
+  }
+  return true;
 }
 
 void pg_lanes::take_in() {
@@ -164,8 +171,8 @@ void pg_lanes::answer(lane_query& query, result<row_set, db_error> rows) {
   if (std::exchange(query.counted, false)) {
     const std::scoped_lock lock{mutex_};
     --waiting_count_;
+    if (closed_) boost::asio::post(executor_, [self = shared_from_this()] { self->end_if_idle(); });
   }
-  if (closing_) boost::asio::post(executor_, [self = shared_from_this()] { self->end_if_idle(); });
   auto complete = [operation, rows = std::move(rows)]() mutable {
     if (auto slot = operation->cancellation_slot(); slot.is_connected()) slot.clear();
     operation->complete_with(std::move(rows));

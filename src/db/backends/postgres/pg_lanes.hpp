@@ -35,7 +35,8 @@ class pg_lanes final : public std::enable_shared_from_this<pg_lanes>, public pg_
  public:
   pg_lanes(std::shared_ptr<pg_node> node, const pg_lanes_config& config, const boost::asio::any_io_executor& executor);
 
-  void submit(std::shared_ptr<query_operation> operation, deadline until);
+  /// False: it is closed, and the operation is still the caller's.
+  [[nodiscard]] bool submit(const std::shared_ptr<query_operation>& operation, deadline until);
   /// Refuses what comes from now on, and closes the connections when everything under way is answered.
   void close();
 

@@ -8,6 +8,7 @@
 #include <spillway/db/sql_value.hpp>
 
 #include <cstddef>
+#include <cstdint>
 #include <list>
 #include <memory>
 #include <span>
@@ -26,6 +27,7 @@ struct pg_prepared {
   pg_statement_kind kind{pg_statement_kind::plain};
   unsigned parameters{0};
   bool on_server{false};
+  std::uint64_t prepared{0};  ///< How often it was sent to be prepared, where statements go out before the answers of others are known.
 };
 
 /// Counts of all sessions of one node together.

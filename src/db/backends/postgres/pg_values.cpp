@@ -59,6 +59,44 @@ std::optional<double> as_real(std::string_view text) noexcept {
   return number;
 }
 
+/// A decimal as its digits without the zeros around them, and the place of the point before them: 0.0150 is "15" and -1.
+struct decimal {
+  std::string digits;
+  int point{0};
+  friend bool operator==(const decimal&, const decimal&) = default;
+};
+
+decimal decimal_of(std::string_view text) {
+  decimal made;
+  bool behind_point{false};
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (c == 'e') {
+      int exponent{0};
+      const auto* const at = text.data() + i + (text.substr(i + 1).starts_with('+') ? 2 : 1);
+      std::from_chars(at, text.data() + text.size(), exponent);
+      made.point += exponent;
+      break;
+    }
+    if (c == '.') behind_point = true;
+    if (c < '0' || c > '9') continue;
+    if (made.digits.empty() && c == '0') {
+      if (behind_point) --made.point;
+      continue;
+    }
+    made.digits += c;
+    if (!behind_point) ++made.point;
+  }
+  made.digits.erase(made.digits.find_last_not_of('0') + 1);
+  return made;
+}
+
+/// Whether the double, written as short as can be, is this decimal again.
+bool is_exact(std::string_view text, double number) {
+  constexpr std::size_t always{std::numeric_limits<double>::digits10};
+  return text.size() <= always || (std::isfinite(number) && decimal_of(text) == decimal_of(fmt::format("{}", number)));
+}
+
 }  // namespace
 
 char pg_parameters::signature_of(const sql_value& value) noexcept {
@@ -177,7 +215,12 @@ void pg_row_decoder::append_value(form as, std::string_view text, row_data& rows
     case form::numeric:
       // By the column's scale, not by the value: a price of 1.00 is as real as one of 1.50.
       if (const auto number = as_integer(text)) return rows.add(*number);
-      [[fallthrough]];
+      if (const auto number = as_real(text)) {
+        rows.add(*number);
+        if (!is_exact(text, *number)) rows.mark_rounded();
+        return;
+      }
+      break;
     case form::real:
       if (const auto number = as_real(text)) return rows.add(*number);
       break;
