@@ -2,6 +2,7 @@
 #include "analysis_service/analysis_queue.hpp"
 
 #include "analysis_service/analysis_run.hpp"
+#include "analyzer/text_encoding.hpp"
 
 #include <spillway/core/backoff.hpp>
 #include <spillway/core/latency_histogram.hpp>
@@ -162,8 +163,9 @@ struct analysis_queue::impl {
 
   void finish(std::int64_t id, analysis_status status, const std::string& error) {
     if (status != analysis_status::complete) {
+      const auto readable = is_utf8(error) ? error : displayable(error);  // PostgreSQL takes no other text
       const auto ended = until_done(id, "the end of an analysis could not be recorded", [&] {
-        return record({}, [&](const session_options& options) { return records.abandon(id, status, error, now(), options); });
+        return record({}, [&](const session_options& options) { return records.abandon(id, status, readable, now(), options); });
       });
       if (!ended) return;
     }

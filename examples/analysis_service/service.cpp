@@ -111,10 +111,8 @@ struct service::impl {
     if (records.by_month()) partitions.emplace(records.database(), c.keep_months, log_to, registry);
     using enum spillway::health_criticality;
     health.add(check("database", critical), database_health_check(records.database()));
-    if (!c.database_url.empty()) {
-      health.add(check("primary", critical), primary_check(records.database()));
-      health.add_async(check("replicas", non_critical), replica_check(records.database(), c.max_replica_lag));
-    }
+    if (!c.database_url.empty()) health.add(check("primary", critical), primary_check(records.database()));
+    if (!c.replica_urls.empty()) health.add_async(check("replicas", non_critical), replica_check(records.database(), c.max_replica_lag));
     health.add(check("disk", non_critical), spillway::disk_space_check({.path = c.data_dir}));
     health.add(check("memory", non_critical), spillway::memory_check());
     health.add(check("system", non_critical), system.check());

@@ -164,7 +164,8 @@ result<std::optional<analysis_record>, db_error> store::analysis(std::int64_t id
   }, options);
 }
 
-result<std::vector<analysis_record>, db_error> store::analyses(std::int64_t project_id, std::int64_t after_id, std::int64_t limit, const session_options& options) {
+result<std::vector<analysis_record>, db_error> store::analyses(std::int64_t project_id, std::int64_t after_id, std::int64_t limit,
+                                                               const session_options& options) {
   return database_.run_read([&](read_session& session) {
     const auto sql = fmt::format("SELECT {} FROM analysis WHERE project_id = $1 AND id > $2 ORDER BY id LIMIT $3", analysis_columns);
     return all_of(session.query(sql, project_id, after_id, limit).value(), read_analysis);
@@ -247,7 +248,8 @@ result<bool, db_error> store::abandon(std::int64_t analysis_id, analysis_status 
   }, patient(options));
 }
 
-result<std::int64_t, db_error> store::current_files(std::int64_t project_id, const std::function<void(const current_file&)>& each, const session_options& options) {
+result<std::int64_t, db_error> store::current_files(std::int64_t project_id, const std::function<void(const current_file&)>& each,
+                                                    const session_options& options) {
   // Not run_read: what was given to `each` cannot be taken back.
   return database_.read([&](read_session& session) -> result<std::int64_t, db_error> {
     const auto started = session.query_one<std::int64_t>(

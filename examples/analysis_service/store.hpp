@@ -106,10 +106,12 @@ class store {
   /// Shows the snapshot, all at once.
   spillway::result<void, db_error> complete(const analysis_record& analysis, const snapshot_change& change, unix_ms now, const session_options& options = {});
   /// Takes back everything a queued or running analysis added. `status` is failed or cancelled.
-  spillway::result<bool, db_error> abandon(std::int64_t analysis_id, analysis_status status, const std::string& error, unix_ms now, const session_options& options = {});
+  spillway::result<bool, db_error> abandon(std::int64_t analysis_id, analysis_status status, const std::string& error, unix_ms now,
+                                           const session_options& options = {});
 
   /// Gives the versions that are valid now, and returns when the scan that found them began; 0 if there was none.
-  spillway::result<std::int64_t, db_error> current_files(std::int64_t project_id, const std::function<void(const current_file&)>& each, const session_options& options = {});
+  spillway::result<std::int64_t, db_error> current_files(std::int64_t project_id, const std::function<void(const current_file&)>& each,
+                                                       const session_options& options = {});
   spillway::result<file_notes, db_error> notes_of(std::int64_t file_id, const session_options& options = {});
 
   /// One page of a complete analysis, at most `query.limit` + 1 rows: one more tells that there is another page.

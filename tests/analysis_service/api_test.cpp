@@ -260,6 +260,22 @@ TEST_CASE("analysis_service.hostile_requests_get_a_clear_answer_and_leave_nothin
   CHECK(s.ask("POST", "/v1/projects", std::string(70'000, ' ')).status == 413);
 }
 
+TEST_CASE("analysis_service.paths_may_be_long_and_names_of_any_script") {
+  const server s;
+  std::string deep;
+  for (int i = 0; i < 15; ++i) deep += std::string(200, static_cast<char>('a' + i)) + "/";  // an index of PostgreSQL would not take it
+  s.dir.write("root/" + deep + "\xC3\xA4.c", "int x;\n");
+  REQUIRE(s.ask("POST", "/v1/projects", R"({"path":")" + deep + R"(","name":"\u4e16\u754c"})").status == 201);
+  CHECK(s.ask("POST", "/v1/projects", R"({"path":")" + deep + R"(","name":"another"})").status == 409);
+  REQUIRE(s.ask("POST", "/v1/projects", R"({"path":".","name":"all"})").status == 201);
+  CHECK(s.ask("GET", "/v1/projects/2").status == 200);  // the refused one has used up no number
+  REQUIRE(s.ask("POST", "/v1/projects/2/analyses").status == 202);
+  REQUIRE(s.ended(1).at("status").as_string() == "complete");
+  const auto files = json::parse(s.ask("GET", "/v1/analyses/1/files?fields=path").body).at("items").as_array();
+  REQUIRE(!files.empty());
+  CHECK(files.at(0).at("path").as_string() == deep + "\xC3\xA4.c");
+}
+
 TEST_CASE("analysis_service.a_consistency_token_that_is_none_is_refused") {
   const server s;
   for (const auto* method : {"GET", "POST"}) {

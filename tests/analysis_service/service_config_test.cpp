@@ -49,7 +49,8 @@ TEST_CASE("service_config.reads_where_the_database_is") {
   CHECK(config.replica_urls == std::vector<std::string>{"postgresql://a@i/d", "postgresql://a@j/d"});
   CHECK(config.keep_months == 12);
   CHECK(config.max_replica_lag == std::chrono::seconds{3});
-  CHECK(load_service_config(dir.write("d.json", R"({"database": {"url": "postgres://h/d"}, "replica_urls": "postgres://i/d, postgres://j/d"})")).replica_urls.size() == 2);
+  const auto text = dir.write("d.json", R"({"database": {"url": "postgres://h/d"}, "replica_urls": "postgres://i/d, postgres://j/d"})");
+  CHECK(load_service_config(text).replica_urls == std::vector<std::string>{"postgres://i/d", "postgres://j/d"});
   CHECK(load_service_config(dir.write("e.json", R"({"database": {"url": "postgres://h/d"}, "replica_urls": ""})")).replica_urls.empty());
   CHECK(load_service_config("").database_url.empty());
 }
