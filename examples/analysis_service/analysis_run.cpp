@@ -86,7 +86,7 @@ void fill(run_report& report, store& records, const analysis_record& analysis, f
   const auto result = to_json(report);
   spillway::session_options tell;
   tell.token = &report.shown;
-  records.complete(analysis, {superseded, result, report.summary.started_at_ns}, now, tell).value();
+  records.complete(analysis, {superseded, result, known.kept(), report.summary.started_at_ns}, now, tell).value();
 }
 
 }  // namespace

@@ -87,7 +87,8 @@ class project_api {
 
   /// Any of the handlers, with the token before it and after it.
   answer serve(handler member, http_request& request) {
-    auto token = parse_token(request.header(token_header), context_.token_system ? context_.token_system() : std::nullopt);
+    const auto header = request.header(token_header);
+    const auto token = parse_token(header, header && context_.token_system ? context_.token_system() : std::nullopt);
     if (!token) co_return http_response::problem(request, token.error().status, token.error().detail);
     api_call call{request, *token};
     (void)call.token.merge(context_.queue.recorded());  // it could only be of another system while the server changes to that

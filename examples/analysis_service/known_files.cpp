@@ -195,4 +195,8 @@ std::vector<std::int64_t> known_files::superseded() const {
   return rows;
 }
 
+std::size_t known_files::kept() const {
+  return static_cast<std::size_t>(std::ranges::count_if(by_path_, [](const auto& entry) { return entry.second.kept; }));
+}
+
 }  // namespace analysis

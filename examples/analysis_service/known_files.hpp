@@ -41,6 +41,8 @@ class known_files {
 
   /// Versions whose path was not kept: changed or gone.
   [[nodiscard]] std::vector<std::int64_t> superseded() const;
+  /// How many versions were not superseded.
+  [[nodiscard]] std::size_t kept() const;
 
  private:
   struct version {

@@ -103,6 +103,11 @@ unix_ms found_at(const analysis_record& analysis) { return analysis.started_at.v
 
 db_error no_longer_running() { return {spillway::db_errc::constraint_violation, "this attempt of the analysis is no longer running"}; }
 
+/// The versions that were valid when the analysis began are not all there any more.
+db_error month_was_dropped() {
+  return {spillway::db_errc::constraint_violation, "files of an old month were dropped while the analysis ran; the next one will not refer to them"};
+}
+
 /// The versions that `analysis` alone has added, and nobody has seen.
 void drop_added_files(write_session& session, std::int64_t analysis_id) {
   session.execute("DELETE FROM file WHERE first_analysis = $1", analysis_id).value();
@@ -223,8 +228,14 @@ result<void, db_error> store::add_files(const analysis_record& analysis, std::sp
 result<void, db_error> store::complete(const analysis_record& analysis, const snapshot_change& change, unix_ms now, const session_options& options) {
   const auto ended = change.superseded | std::views::transform([&](std::int64_t id) { return std::pair{id, analysis.id - 1}; });
   return database_.run_tx([&](write_session& session) -> result<void, db_error> {
-    if (const auto closed = spillway::bulk_update(session, "file", {"id"}, {"last_analysis"}, ended); !closed) return closed.error();
+    const auto closed = spillway::bulk_update(session, "file", {"id"}, {"last_analysis"}, ended);
+    if (!closed) return closed.error();
+    if (*closed != change.superseded.size()) return month_was_dropped();
     if (sql_->by_month) {
+      const auto before = session.query_one<std::size_t>(
+          "SELECT count(*) FROM file WHERE project_id = $1 AND last_analysis = 9223372036854775807 AND first_analysis < $2", analysis.project_id, analysis.id);
+      if (!before) return before.error();
+      if (*before != change.kept) return month_was_dropped();
       const auto began = found_at(analysis);
       const auto renewed = session.execute(sql_->renew_versions, analysis.id, analysis.project_id, month_of(began), began);
       if (!renewed) return renewed.error();

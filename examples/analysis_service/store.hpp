@@ -62,6 +62,7 @@ struct file_notes {
 struct snapshot_change {
   std::span<const std::int64_t> superseded;  ///< Row ids of files that changed or are gone.
   std::string_view result;                   ///< The summary as JSON text.
+  std::size_t kept;                          ///< How many of the versions before it stay valid.
   std::int64_t scan_started_ns;              ///< By the clock that stamps files. What changed since is read again by the next analysis.
 };
 

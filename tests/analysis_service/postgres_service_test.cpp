@@ -15,7 +15,9 @@
 #include <spillway/db/partitions.hpp>
 
 #include <chrono>
+#include <functional>
 #include <optional>
+#include <utility>
 
 using namespace analysis;
 using namespace analysis::tests;
@@ -264,6 +266,42 @@ TEST_CASE("postgres_service.files_lie_in_the_month_of_their_analysis_and_old_mon
                                     R"({"path":"same.cpp","code":2,"imports":[{"kind":"angled_include","target":"x","line":2}]}])");
   }
   (void)running.stop();
+}
+
+TEST_CASE("postgres_service.an_analysis_whose_old_month_is_dropped_meanwhile_fails_and_the_next_is_whole") {
+  const temp_dir dir;
+  dir.write("app/a.cpp", "int a;\n");
+  const test_engine engine;
+  auto records = engine.open(dir.path());
+  const auto now = std::chrono::duration_cast<std::chrono::milliseconds>(spillway::system_clock_source().wall_now().time_since_epoch()).count();
+  constexpr unix_ms january_2001{978'307'200'000};
+  records.database().write([](spillway::write_session& session) {
+    return session.execute("CREATE TABLE old PARTITION OF file FOR VALUES FROM (978307200000) TO (980985600000)");
+  }).value();
+  const auto project = records.add_project("app", "app", january_2001).value();
+  const project_root root{dir.path().string()};
+  const auto analyse_at = [&](unix_ms at, std::function<bool()> may_complete) {
+    const auto added = records.add_analysis(project.id, at).value();
+    REQUIRE(records.begin(added.id, at).value());
+    const auto analysis = records.analysis(added.id).value().value();
+    const auto report = run_analysis(records, analysis, std::move(root.open("app")->fd), {2, 1 << 20, 1'000, nullptr, std::move(may_complete), {}},
+                                     spillway::system_clock_source(), {});
+    if (report.summary.outcome != tree_outcome::completed) records.abandon(added.id, analysis_status::failed, report.summary.message, at).value();
+    return std::pair{analysis, report};
+  };
+  CHECK(analyse_at(january_2001, {}).second.summary.outcome == tree_outcome::completed);
+  SUBCASE("a file that stays") {}
+  SUBCASE("a file that changed") { dir.write("app/a.cpp", "int a;\nint b;\n"); }
+  const auto drop = [&] {
+    records.database().write([](spillway::write_session& session) { return session.execute("DROP TABLE old"); }).value();
+    return true;
+  };
+  const auto failed = analyse_at(now, drop).second.summary;
+  CHECK(failed.outcome == tree_outcome::failed);
+  CHECK(failed.message.find("files of an old month were dropped") != std::string::npos);
+  const auto [next, report] = analyse_at(now, {});
+  CHECK(report.summary.outcome == tree_outcome::completed);
+  CHECK(records.files(next, {}).value().size() == 1);
 }
 
 TEST_CASE("postgres_service.wrong_urls_are_explained_and_no_password_shown") {
