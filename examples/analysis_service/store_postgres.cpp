@@ -8,7 +8,7 @@ namespace analysis {
 
 namespace {
 
-constexpr std::array<std::string_view, 1> migrations{R"(
+constexpr std::array<std::string_view, 1> postgres_migrations{R"(
   CREATE TABLE project (
     id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     name TEXT COLLATE "C" NOT NULL UNIQUE,
@@ -79,7 +79,7 @@ constexpr std::string_view renew_versions{R"(
 // A server goes on with a statement for a moment after the program that sent it was killed. What it still adds to an analysis must not come after the
 // next attempt has dropped what this one had added: so the row is held while files are added, and an attempt that is over adds nothing.
 const store_sql postgres_sql{
-    .migrations = migrations,
+    .migrations = postgres_migrations,
     .by_month = true,
     .renew_versions = renew_versions,
     .wait_for_the_dead = "LOCK TABLE analysis IN EXCLUSIVE MODE",

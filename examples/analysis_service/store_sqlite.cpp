@@ -8,7 +8,7 @@ namespace analysis {
 
 namespace {
 
-constexpr std::array<std::string_view, 1> migrations{R"(
+constexpr std::array<std::string_view, 1> sqlite_migrations{R"(
   CREATE TABLE project (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     name TEXT NOT NULL UNIQUE,
@@ -59,7 +59,7 @@ constexpr std::array<std::string_view, 1> migrations{R"(
 }  // namespace
 
 const store_sql sqlite_sql{
-    .migrations = migrations,
+    .migrations = sqlite_migrations,
     .by_month = false,
     .renew_versions = {},
     .wait_for_the_dead = {},
