@@ -2,6 +2,7 @@
 #include "analysis_service/analysis_queue.hpp"
 
 #include "analysis_service/analysis_run.hpp"
+#include "analyzer/text_encoding.hpp"
 
 #include <spillway/core/backoff.hpp>
 #include <spillway/core/latency_histogram.hpp>
@@ -18,6 +19,7 @@
 #include <random>
 #include <stop_token>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace analysis {
@@ -43,6 +45,22 @@ struct analysis_queue::impl {
     const auto id = std::to_string(analysis_id);
     const std::array<spillway::log_field, 2> fields{{{"analysis", id}, {"detail", detail}}};
     config.log({level, "analysis", message, std::span{fields}.first(detail.empty() ? 1 : 2)});
+  }
+
+  /// Runs a write of the store, and keeps the place of its commit.
+  template <class Write>
+  auto record(session_options options, Write write) {
+    spillway::consistency_token own;  // the caller's may hold what a client made up, which must be nobody else's demand
+    auto* const given = std::exchange(options.token, &own);
+    auto done = write(options);
+    note(own);
+    if (given != nullptr) (void)given->merge(own);
+    return done;
+  }
+
+  void note(const spillway::consistency_token& token) {
+    const std::scoped_lock lock{recorded_mutex};
+    if (!recorded.merge(token)) recorded = token;  // the server now works on another system: the old places mean nothing there
   }
 
   void work() {
@@ -84,11 +102,17 @@ struct analysis_queue::impl {
   }
 
   void process(std::int64_t id, active_run& run) {
-    const auto begun = until_done(id, "an analysis could not be started", [&] { return records.begin(id, now()); });
+    spillway::consistency_token seen;  // of the job: what it reads is no older than its own beginning
+    session_options begin;
+    begin.token = &seen;
+    const auto begun = until_done(id, "an analysis could not be started", [&] {
+      return record(begin, [&](const session_options& options) { return records.begin(id, now(), options); });
+    });
     if (!begun || !*begun) return;  // stopping, or cancelled while it waited
     log(spillway::log_level::info, "an analysis has started", id, {});
     const auto start = clock.now();
-    const auto report = execute(id, run);
+    const auto report = execute(id, run, seen);
+    note(report.shown);
     switch (report.summary.outcome) {
       case tree_outcome::completed:
         duration.record(clock.now() - start);
@@ -102,7 +126,8 @@ struct analysis_queue::impl {
           by_client = run.cancelled;
         }
         if (by_client) return finish(id, analysis_status::cancelled, {});
-        if (const auto paused = records.pause(id); !paused) {
+        const auto paused = record({}, [&](const session_options& options) { return records.pause(id, options); });
+        if (!paused) {
           log(spillway::log_level::error, "a stopped analysis could not be put back into the queue", id, paused.error().what());
         }
         log(spillway::log_level::info, "an analysis was stopped, to be taken up again", id, {});
@@ -110,17 +135,19 @@ struct analysis_queue::impl {
     }
   }
 
-  run_report execute(std::int64_t id, active_run& run) {
+  run_report execute(std::int64_t id, active_run& run, spillway::consistency_token seen) {
     run_report report;
     const auto refuse = [&report](std::string why) {
       report.summary.outcome = tree_outcome::failed;
       report.summary.message = std::move(why);
       return report;
     };
-    const auto analysis = records.analysis(id);
+    session_options fresh;
+    fresh.token = &seen;
+    const auto analysis = records.analysis(id, fresh);
     if (!analysis) return refuse(analysis.error().what());
     if (!*analysis) return refuse("the analysis is gone");
-    const auto project = records.project((*analysis)->project_id);
+    const auto project = records.project((*analysis)->project_id, fresh);
     if (!project) return refuse(project.error().what());
     if (!*project) return refuse("the project is gone");
     auto directory = root.open((*project)->path.empty() ? "." : (*project)->path);
@@ -131,12 +158,15 @@ struct analysis_queue::impl {
       return run.completing;
     };
     return run_analysis(records, **analysis, std::move(directory->fd),
-                        {config.threads, config.max_file_bytes, config.max_files, &run.progress, may_complete}, clock, run.stop.get_token());
+                        {config.threads, config.max_file_bytes, config.max_files, &run.progress, may_complete, seen}, clock, run.stop.get_token());
   }
 
   void finish(std::int64_t id, analysis_status status, const std::string& error) {
     if (status != analysis_status::complete) {
-      const auto ended = until_done(id, "the end of an analysis could not be recorded", [&] { return records.abandon(id, status, error, now()); });
+      const auto readable = is_utf8(error) ? error : displayable(error);  // PostgreSQL takes no other text
+      const auto ended = until_done(id, "the end of an analysis could not be recorded", [&] {
+        return record({}, [&](const session_options& options) { return records.abandon(id, status, readable, now(), options); });
+      });
       if (!ended) return;
     }
     finished[static_cast<std::size_t>(status)].add();
@@ -157,6 +187,9 @@ struct analysis_queue::impl {
   bool stopping{false};
   std::vector<std::thread> threads;
 
+  std::mutex recorded_mutex;
+  spillway::consistency_token recorded;
+
   std::array<spillway::striped_counter, 5> finished;  // by analysis_status
   spillway::latency_histogram duration;
 };
@@ -168,7 +201,7 @@ analysis_queue::analysis_queue(store& records, const project_root& root, const a
 analysis_queue::~analysis_queue() { stop(); }
 
 result<void, db_error> analysis_queue::start() {
-  const auto left = impl_->records.recover(impl_->now());
+  const auto left = impl_->record({}, [&](const session_options& options) { return impl_->records.recover(impl_->now(), options); });
   if (!left) return left.error();
   const std::scoped_lock lock{impl_->mutex};
   for (const auto& analysis : *left) impl_->waiting.push_back(analysis.id);
@@ -176,13 +209,13 @@ result<void, db_error> analysis_queue::start() {
   return {};
 }
 
-result<analysis_record, submit_refusal> analysis_queue::submit(std::int64_t project_id) {
+result<analysis_record, submit_refusal> analysis_queue::submit(std::int64_t project_id, const session_options& options) {
   {
     const std::scoped_lock lock{impl_->mutex};
     if (impl_->stopping) return submit_refusal{submit_failure::stopping, {}};
     if (impl_->waiting.size() >= impl_->config.max_queued) return submit_refusal{submit_failure::queue_full, {}};
   }
-  auto analysis = impl_->records.add_analysis(project_id, impl_->now());
+  auto analysis = impl_->record(options, [&](const session_options& chosen) { return impl_->records.add_analysis(project_id, impl_->now(), chosen); });
   if (!analysis) {
     const bool active = analysis.error() == spillway::db_errc::unique_violation;
     return submit_refusal{active ? submit_failure::already_active : submit_failure::database, analysis.error()};
@@ -195,7 +228,7 @@ result<analysis_record, submit_refusal> analysis_queue::submit(std::int64_t proj
   return *analysis;
 }
 
-result<bool, db_error> analysis_queue::cancel(std::int64_t analysis_id) {
+result<bool, db_error> analysis_queue::cancel(std::int64_t analysis_id, const session_options& options) {
   {
     const std::scoped_lock lock{impl_->mutex};
     if (const auto found = impl_->running.find(analysis_id); found != impl_->running.end()) {
@@ -206,7 +239,9 @@ result<bool, db_error> analysis_queue::cancel(std::int64_t analysis_id) {
     }
     std::erase(impl_->waiting, analysis_id);
   }
-  const auto abandoned = impl_->records.abandon(analysis_id, analysis_status::cancelled, {}, impl_->now());
+  const auto abandoned = impl_->record(options, [&](const session_options& chosen) {
+    return impl_->records.abandon(analysis_id, analysis_status::cancelled, {}, impl_->now(), chosen);
+  });
   if (abandoned && *abandoned) impl_->finished[static_cast<std::size_t>(analysis_status::cancelled)].add();
   return abandoned;
 }
@@ -217,6 +252,11 @@ std::optional<progress_snapshot> analysis_queue::progress(std::int64_t analysis_
   if (found == impl_->running.end()) return std::nullopt;
   const auto& progress = found->second->progress;
   return progress_snapshot{progress.files_found.load(), progress.files_done.load(), progress.files_read.load(), progress.bytes_read.load()};
+}
+
+spillway::consistency_token analysis_queue::recorded() const {
+  const std::scoped_lock lock{impl_->recorded_mutex};
+  return impl_->recorded;
 }
 
 void analysis_queue::stop() noexcept {

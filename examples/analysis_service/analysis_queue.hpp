@@ -10,6 +10,7 @@
 #include <spillway/core/log.hpp>
 #include <spillway/core/metric_writer.hpp>
 #include <spillway/core/result.hpp>
+#include <spillway/db/consistency_token.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -63,13 +64,18 @@ class analysis_queue {
   /// Takes up what an earlier run of the program left, and starts working. Once.
   spillway::result<void, db_error> start();
 
-  spillway::result<analysis_record, submit_refusal> submit(std::int64_t project_id);
+  /// `options` are for the store; the token in them then stands for the new analysis, too.
+  spillway::result<analysis_record, submit_refusal> submit(std::int64_t project_id, const session_options& options = {});
 
   /// True if it was queued or running.
-  spillway::result<bool, db_error> cancel(std::int64_t analysis_id);
+  spillway::result<bool, db_error> cancel(std::int64_t analysis_id, const session_options& options = {});
 
   /// Nothing unless it is running here.
   [[nodiscard]] std::optional<progress_snapshot> progress(std::int64_t analysis_id) const;
+
+  /// Stands for all that it has recorded of its analyses. Without it a client, who cannot have the token of what happens in the background, could see
+  /// an analysis complete and a moment later running, from a replica that is behind.
+  [[nodiscard]] spillway::consistency_token recorded() const;
 
   /// Ends the running analyses at their next chunk and puts them back into the queue, for the next start. Safe to call again.
   void stop() noexcept;

@@ -52,7 +52,7 @@ void fail(tree_summary& summary, std::string message) {
 void fill(run_report& report, store& records, const analysis_record& analysis, file_descriptor directory, const run_options& options,
           const spillway::clock_source& clock, std::stop_token stop) {
   const auto start = clock.now();
-  known_files known{records, analysis.project_id, options.max_file_bytes};
+  known_files known{records, analysis.project_id, options.max_file_bytes, options.seen};
   auto tree = options_of(options);
   tree.earlier_started_at_ns = known.scan_started_ns();
   tree.known_file = [&known](std::string_view path, const file_identity& identity) { return known.unchanged(path, identity); };
@@ -84,7 +84,9 @@ void fill(run_report& report, store& records, const analysis_record& analysis, f
   const auto superseded = known.superseded();
   const auto now = std::chrono::duration_cast<std::chrono::milliseconds>(clock.wall_now().time_since_epoch()).count();
   const auto result = to_json(report);
-  records.complete(analysis, {superseded, result, report.summary.started_at_ns}, now).value();
+  spillway::session_options tell;
+  tell.token = &report.shown;
+  records.complete(analysis, {superseded, result, known.kept(), report.summary.started_at_ns}, now, tell).value();
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include "analyzer/tree_analysis.hpp"
 
 #include <spillway/core/clock.hpp>
+#include <spillway/db/consistency_token.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -24,6 +25,7 @@ struct run_options {
   std::uint64_t max_files{5'000'000};
   analysis_progress* progress{nullptr};      ///< Outlives the run. May be null.
   std::function<bool()> may_complete;        ///< Asked once, right before the result is shown; false: cancelled. May be empty.
+  spillway::consistency_token seen{};        ///< What the run must see of the store: at least the beginning of its own analysis.
 };
 
 struct run_report {
@@ -31,6 +33,7 @@ struct run_report {
   std::string longest_line_path;
   line_counts longest_line;      ///< Of the file that has it.
   std::int64_t duration_ms{0};
+  spillway::consistency_token shown{};  ///< Who has it sees the result.
 };
 
 /// The report as clients get it.

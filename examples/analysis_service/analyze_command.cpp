@@ -102,8 +102,9 @@ run_report analyze_with_store(const std::string& data_dir, project_directory dir
     records.abandon(left.id, analysis_status::cancelled, "the program ended early", now).value();
   }
   const auto project = project_of(records, directory.path, now);
-  const auto analysis = records.add_analysis(project.id, now).value();
-  records.begin(analysis.id, now).value();
+  const auto added = records.add_analysis(project.id, now).value();
+  records.begin(added.id, now).value();
+  const auto analysis = records.analysis(added.id).value().value();
   const auto report = run_analysis(records, analysis, std::move(directory.fd), options, clock, stop);
   if (report.summary.outcome != tree_outcome::completed) {
     const bool cancelled = report.summary.outcome == tree_outcome::cancelled;

@@ -12,6 +12,10 @@
 
 #include <boost/asio/any_io_executor.hpp>
 
+#include <cstdint>
+#include <functional>
+#include <optional>
+
 namespace analysis {
 
 /// What the handlers work with. Everything outlives the server.
@@ -21,6 +25,8 @@ struct api_context {
   const project_root& root;
   boost::asio::any_io_executor blocking;  ///< Its threads may block on the database and the file system.
   const spillway::clock_source& clock;    ///< That of the server.
+  /// The database system whose consistency tokens are taken and given; none where there are no replicas.
+  std::function<std::optional<std::uint64_t>()> token_system{};
 };
 
 /// Adds the routes under /v1. README.md describes them.

@@ -59,6 +59,17 @@ spillway::result<project_input, input_refusal> parse_project(std::string_view bo
   return input;
 }
 
+spillway::result<spillway::consistency_token, input_refusal> parse_token(std::optional<std::string_view> header, std::optional<std::uint64_t> system) {
+  if (!header) return spillway::consistency_token{};
+  const auto token = spillway::consistency_token::parse(*header);
+  if (!token) return input_refusal{400, fmt::format("header '{}': {}; send what an answer of this server had in it", token_header, token.error().message())};
+  if (!system) return spillway::consistency_token{};  // there are no replicas, so every read shows everything
+  if (!token->empty() && token->system() != *system) return input_refusal{400, foreign_token_detail()};
+  return *token;
+}
+
+std::string foreign_token_detail() { return fmt::format("header '{}': the token belongs to another database system", token_header); }
+
 std::optional<std::int64_t> parse_id(std::string_view text) noexcept {
   std::int64_t id{0};
   const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), id);

@@ -3,6 +3,8 @@
 
 #include <spillway/http/json_escape.hpp>
 
+#include <boost/json.hpp>
+
 #include <fmt/format.h>
 
 #include <chrono>
@@ -75,6 +77,14 @@ std::string to_json(const analysis_record& analysis, const std::optional<progres
   }
   text.append(R"(,"result":)").append(analysis.result.empty() ? "null" : analysis.result).append("}");
   return text;
+}
+
+std::int64_t files_found(const analysis_record& analysis) {
+  boost::system::error_code failure;
+  const auto result = boost::json::parse(analysis.result, failure);
+  const auto* object = failure ? nullptr : result.if_object();
+  const auto* count = object == nullptr ? nullptr : object->if_contains("files_found");
+  return count == nullptr ? 0 : count->to_number<std::int64_t>();
 }
 
 std::string page_json(std::span<const std::string> items, const std::optional<std::string>& next_cursor) {

@@ -8,6 +8,7 @@
 #include "analysis_service/records.hpp"
 #include "analysis_service/store.hpp"
 
+#include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
@@ -19,6 +20,9 @@ namespace analysis {
 
 [[nodiscard]] std::string to_json(const project_record& project);
 [[nodiscard]] std::string to_json(const analysis_record& analysis, const std::optional<progress_snapshot>& progress);
+
+/// What the result of a complete analysis says; 0 if it is not complete.
+[[nodiscard]] std::int64_t files_found(const analysis_record& analysis);
 
 /// `{"items":[...],"next_cursor":...}` of records that are JSON already.
 [[nodiscard]] std::string page_json(std::span<const std::string> items, const std::optional<std::string>& next_cursor);

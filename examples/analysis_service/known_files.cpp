@@ -143,11 +143,13 @@ file_row to_row(const file_analysis& file) {
   return row;
 }
 
-known_files::known_files(store& records, std::int64_t project_id, std::uint64_t max_file_bytes)
-    : records_{records}, max_file_bytes_{max_file_bytes} {
+known_files::known_files(store& records, std::int64_t project_id, std::uint64_t max_file_bytes, const spillway::consistency_token& seen)
+    : records_{records}, max_file_bytes_{max_file_bytes}, seen_{seen} {
+  spillway::session_options fresh;
+  fresh.token = &seen_;
   scan_started_ns_ = records.current_files(project_id, [this](const current_file& file) {
     by_path_.emplace(file.path, version{file.id, false, unpack(file.known)});
-  }).value();
+  }, fresh).value();
 }
 
 std::optional<file_analysis> known_files::unchanged(std::string_view path, const file_identity& identity) const {
@@ -168,7 +170,10 @@ std::optional<file_analysis> known_files::with_content(const blob_id& blob, lang
   const auto found = by_content_.find({blob, id});
   if (found == by_content_.end()) return std::nullopt;
   auto file = found->second->content;
-  auto notes = records_.notes_of(found->second->row_id).value();
+  auto seen = seen_;  // several threads ask at once
+  spillway::session_options fresh;
+  fresh.token = &seen;
+  auto notes = records_.notes_of(found->second->row_id, fresh).value();
   file.imports = imports_from_json(notes.imports);
   file.imports_truncated = notes.imports_truncated;
   file.reason = std::move(notes.reason);
@@ -188,6 +193,10 @@ std::vector<std::int64_t> known_files::superseded() const {
     if (!known.kept) rows.push_back(known.row_id);
   }
   return rows;
+}
+
+std::size_t known_files::kept() const {
+  return static_cast<std::size_t>(std::ranges::count_if(by_path_, [](const auto& entry) { return entry.second.kept; }));
 }
 
 }  // namespace analysis

@@ -6,6 +6,8 @@
 #include "analysis_service/store.hpp"
 #include "analyzer/file_analysis.hpp"
 
+#include <spillway/db/consistency_token.hpp>
+
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -23,8 +25,8 @@ namespace analysis {
 /// Threads: the lookups may be called from any thread; the members that mark, from one.
 class known_files {
  public:
-  /// `max_file_bytes` is the limit of the analysis to come. Throws spillway::db_exception.
-  known_files(store& records, std::int64_t project_id, std::uint64_t max_file_bytes);
+  /// `max_file_bytes` is the limit of the analysis to come; what it reads is no older than `seen`. Throws spillway::db_exception.
+  known_files(store& records, std::int64_t project_id, std::uint64_t max_file_bytes, const spillway::consistency_token& seen);
 
   [[nodiscard]] std::int64_t scan_started_ns() const noexcept { return scan_started_ns_; }
 
@@ -39,6 +41,8 @@ class known_files {
 
   /// Versions whose path was not kept: changed or gone.
   [[nodiscard]] std::vector<std::int64_t> superseded() const;
+  /// How many versions were not superseded.
+  [[nodiscard]] std::size_t kept() const;
 
  private:
   struct version {
@@ -53,6 +57,7 @@ class known_files {
 
   store& records_;
   std::uint64_t max_file_bytes_;
+  spillway::consistency_token seen_;
   std::int64_t scan_started_ns_{0};
   std::unordered_map<std::string, version, text_hash, std::equal_to<>> by_path_;  ///< By displayable path.
   mutable std::once_flag indexed_;

@@ -4,6 +4,8 @@
 #include "analysis_service/analysis_queue.hpp"
 #include "analysis_service/api.hpp"
 #include "analysis_service/data_directory.hpp"
+#include "analysis_service/file_partitions.hpp"
+#include "analysis_service/postgres_database.hpp"
 #include "analysis_service/project_root.hpp"
 #include "analysis_service/store.hpp"
 
@@ -22,6 +24,7 @@
 #include <fmt/format.h>
 
 #include <chrono>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -53,7 +56,8 @@ spillway::io_runner_config blocking_threads() {
   return runner;
 }
 
-spillway::database open_database(const std::string& path, const spillway::log_sink& log) {
+spillway::database open_database(const service_config& service, const std::string& path, const spillway::log_sink& log) {
+  if (!service.database_url.empty()) return open_postgres_database(service, log);
   spillway::sqlite_config config;
   config.path = path;
   config.readers = 8;
@@ -93,9 +97,10 @@ spillway::health_check_config check(std::string name, spillway::health_criticali
 struct service::impl {
   impl(const service_config& c, spillway::http_access_sink access, spillway::log_sink log)
       : config{c},
+        log_to{log},
         directory{c.data_dir, "service.lock"},
         root{c.root},
-        records{open_database(directory.file("service.db"), log)},
+        records{open_database(c, directory.file("service.db"), log)},
         network{network_threads(c)},
         blocking{blocking_threads()},
         queue{records, root, queue_config(c, log)},
@@ -103,8 +108,11 @@ struct service::impl {
         system{{.disk_paths = {c.data_dir}}},
         server{server_config(c, std::move(access), std::move(log)), routes(), network} {
     if (const auto prepared = records.prepare(); !prepared) throw std::runtime_error{prepared.error().what()};
+    if (records.by_month()) partitions.emplace(records.database(), c.keep_months, log_to, registry);
     using enum spillway::health_criticality;
     health.add(check("database", critical), database_health_check(records.database()));
+    if (!c.database_url.empty()) health.add(check("primary", critical), primary_check(records.database()));
+    if (!c.replica_urls.empty()) health.add_async(check("replicas", non_critical), replica_check(records.database(), c.max_replica_lag));
     health.add(check("disk", non_critical), spillway::disk_space_check({.path = c.data_dir}));
     health.add(check("memory", non_critical), spillway::memory_check());
     health.add(check("system", non_critical), system.check());
@@ -147,11 +155,12 @@ struct service::impl {
     router.get("/metrics", [this](http_request&) {
       return http_response::text(expose(registry)).set("Content-Type", spillway::exposition_content_type);
     });
-    add_api_routes(router, {records, queue, root, blocking.executor(), spillway::system_clock_source()});
+    add_api_routes(router, {records, queue, root, blocking.executor(), spillway::system_clock_source(), [this] { return token_system(records.database()); }});
     return router;
   }
 
   service_config config;
+  spillway::log_sink log_to;
   data_directory directory;
   project_root root;
   store records;
@@ -164,6 +173,7 @@ struct service::impl {
   spillway::process_collector process;
   spillway::http_server server;
   std::vector<spillway::metric_binding> bindings;
+  std::optional<file_partitions> partitions;
 };
 
 service::service(const service_config& config, spillway::http_access_sink access, spillway::log_sink log)
@@ -194,6 +204,7 @@ spillway::http_drain_report service::stop() {
   impl_->blocking.drain();
   impl_->health.stop();
   impl_->network.stop();
+  impl_->partitions.reset();
   if (const auto closed = impl_->records.database().close(); !closed) throw std::runtime_error{closed.error().what()};
   return report;
 }

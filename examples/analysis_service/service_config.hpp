@@ -7,13 +7,19 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 namespace analysis {
 
 /// Read from SPILLWAY_... variables and a JSON file by `load_service_config`; the key stands at each field.
 struct service_config {
   std::string root{"."};   ///< `root`: projects lie below this directory.
-  std::string data_dir;    ///< `data_dir`: where the database lives; created if missing. Default: `default_data_dir()`.
+  std::string data_dir;    ///< `data_dir`: where the database of SQLite lives, and the lock of this server; created if missing. Default: `default_data_dir()`.
+
+  std::string database_url{};                              ///< `database.url`: a PostgreSQL server, the primary or any of its replicas. Empty: SQLite.
+  std::vector<std::string> replica_urls{};                 ///< `replica_urls`: the other servers, separated by commas.
+  std::chrono::milliseconds max_replica_lag{10'000};       ///< `database.max_replica_lag`: more is degraded; in [100ms, 1d].
+  unsigned keep_months{0};                                 ///< `database.keep_months`: full months of results that are kept; in [0, 1200]; 0: all.
 
   std::string host{"127.0.0.1"};                  ///< `http.host`: address to listen on.
   std::uint16_t port{8080};                       ///< `http.port`: in [0, 65535]; 0 takes a free one and prints it.

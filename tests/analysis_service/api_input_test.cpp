@@ -4,6 +4,8 @@
 
 #include <doctest/doctest.h>
 
+#include <cstdint>
+#include <optional>
 #include <random>
 
 using namespace analysis;
@@ -69,4 +71,22 @@ TEST_CASE("json_text.times_are_utc_with_milliseconds") {
 TEST_CASE("json_text.hostile_names_stay_valid_json") {
   project_record project{1, "a\"b\\\n\xff", "x", 0};
   CHECK(to_json(project) == "{\"id\":1,\"name\":\"a\\\"b\\\\\\u000a\xEF\xBF\xBD\",\"path\":\"x\",\"created_at\":\"1970-01-01T00:00:00.000Z\"}");
+}
+
+TEST_CASE("api_input.a_token_is_checked_against_the_system_it_is_for") {
+  const spillway::consistency_token token{7, 1, 100};
+  CHECK(parse_token(std::nullopt, 7)->empty());
+  CHECK(parse_token("", 7)->empty());
+  CHECK(*parse_token(token.to_string(), 7) == token);
+  CHECK(parse_token(token.to_string(), std::nullopt)->empty());  // no replicas, nothing to ask for
+  const auto foreign = parse_token(token.to_string(), 8);
+  REQUIRE(foreign.has_error());
+  CHECK(foreign.error().status == 400);
+  CHECK(foreign.error().detail == "header 'X-Consistency-Token': the token belongs to another database system");
+  for (const auto system : {std::optional<std::uint64_t>{7}, std::optional<std::uint64_t>{}}) {
+    const auto wrong = parse_token("nonsense", system);
+    REQUIRE(wrong.has_error());
+    CHECK(wrong.error().status == 400);
+    CHECK(wrong.error().detail.find("header 'X-Consistency-Token': ") == 0);
+  }
 }

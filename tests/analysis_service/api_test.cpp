@@ -8,9 +8,9 @@
 
 #include "support/http_client.hpp"
 #include "support/temp_dir.hpp"
+#include "test_engine.hpp"
 
 #include <spillway/core/io_runner.hpp>
-#include <spillway/db/sqlite.hpp>
 #include <spillway/http/http_server.hpp>
 #include <spillway/testing/manual_clock.hpp>
 
@@ -53,6 +53,7 @@ struct server {
     config.port = 0;
     config.http_threads = 2;
     config.health_details = true;
+    engine.use(config);
     running = std::make_unique<service>(config, spillway::http_access_sink{}, spillway::log_sink{});
     running->start();
   }
@@ -62,8 +63,9 @@ struct server {
   [[nodiscard]] http_answer ask(std::string_view method, std::string_view target, std::string_view body = {},
                                 std::string_view headers = json_type) const {
     http_client connection{running->endpoint().port};
-    auto answer = connection.request(method, target, body, headers);
+    auto answer = connection.request(method, target, body, std::string{headers} + (token.empty() ? "" : "X-Consistency-Token: " + token + "\r\n"));
     REQUIRE(answer.has_value());
+    if (const auto given = answer->headers.find("x-consistency-token"); given != answer->headers.end()) token = given->second;
     return *answer;
   }
 
@@ -92,7 +94,9 @@ struct server {
     return id;
   }
 
+  analysis::tests::test_engine engine;
   spillway::tests::temp_dir dir;
+  mutable std::string token;  ///< Of what was written for this client.
   std::unique_ptr<service> running;
 };
 
@@ -256,6 +260,38 @@ TEST_CASE("analysis_service.hostile_requests_get_a_clear_answer_and_leave_nothin
   CHECK(s.ask("POST", "/v1/projects", std::string(70'000, ' ')).status == 413);
 }
 
+TEST_CASE("analysis_service.paths_may_be_long_and_names_of_any_script") {
+  const server s;
+  std::string deep;
+  for (int i = 0; i < 15; ++i) deep += std::string(200, static_cast<char>('a' + i)) + "/";  // an index of PostgreSQL would not take it
+  s.dir.write("root/" + deep + "\xC3\xA4.c", "int x;\n");
+  REQUIRE(s.ask("POST", "/v1/projects", R"({"path":")" + deep + R"(","name":"\u4e16\u754c"})").status == 201);
+  CHECK(s.ask("POST", "/v1/projects", R"({"path":")" + deep + R"(","name":"another"})").status == 409);
+  REQUIRE(s.ask("POST", "/v1/projects", R"({"path":".","name":"all"})").status == 201);
+  CHECK(s.ask("GET", "/v1/projects/2").status == 200);  // the refused one has used up no number
+  REQUIRE(s.ask("POST", "/v1/projects/2/analyses").status == 202);
+  REQUIRE(s.ended(1).at("status").as_string() == "complete");
+  const auto files = json::parse(s.ask("GET", "/v1/analyses/1/files?fields=path").body).at("items").as_array();
+  REQUIRE(!files.empty());
+  CHECK(files.at(0).at("path").as_string() == deep + "\xC3\xA4.c");
+}
+
+TEST_CASE("analysis_service.a_consistency_token_that_is_none_is_refused") {
+  const server s;
+  for (const auto* method : {"GET", "POST"}) {
+    for (const auto* text : {"nonsense", "1-1-1", "'; DROP TABLE file"}) {
+      CAPTURE(text);
+      http_client client{s.running->endpoint().port};
+      const auto answer = client.request(method, "/v1/projects", R"({"path":"app"})", std::string{json_type} + "X-Consistency-Token: " + text + "\r\n");
+      REQUIRE(answer);
+      CHECK(answer->status == 400);
+      CHECK(answer->headers.at("content-type") == "application/problem+json");
+      CHECK(detail_of(*answer).find("header 'X-Consistency-Token'") == 0);
+    }
+  }
+  CHECK(json::parse(s.ask("GET", "/v1/projects", {}, "X-Consistency-Token: \r\n").body).at("items").as_array().empty());
+}
+
 TEST_CASE("analysis_service.results_are_shown_only_when_complete") {
   const server s{endless_files()};
   add_endless_file(s.dir);
@@ -324,10 +360,12 @@ TEST_CASE("analysis_service.tells_of_its_health_and_its_numbers") {
   CHECK(ready.status == 200);
   CHECK(ready.body.find("\"database\"") != std::string::npos);
   CHECK(s.ask("GET", "/startupz").status == 200);
-  const auto metrics = s.ask("GET", "/metrics");
+  auto metrics = s.ask("GET", "/metrics");
   CHECK(metrics.status == 200);
-  for (const auto* name : {"process_resident_memory_bytes", "http_server_request_duration_seconds_bucket", "db_client_", "analysis_finished_total{status=\"complete\"} 1",
-                           "spillway_health_", "spillway_build_info", "http_route=\"/v1/projects/{id}/analyses\""}) {
+  // It counts a moment after the analysis is seen to be complete.
+  while (metrics.body.find("analysis_finished_total{status=\"complete\"} 1") == std::string::npos) metrics = s.ask("GET", "/metrics");
+  for (const auto* name : {"process_resident_memory_bytes", "http_server_request_duration_seconds_bucket", "db_client_", "spillway_health_",
+                           "spillway_build_info", "http_route=\"/v1/projects/{id}/analyses\""}) {
     CAPTURE(name);
     CHECK(metrics.body.find(name) != std::string::npos);
   }
@@ -336,8 +374,8 @@ TEST_CASE("analysis_service.tells_of_its_health_and_its_numbers") {
 TEST_CASE("analysis_service.a_request_whose_time_is_over_is_not_begun_and_the_database_hears_of_it") {
   const spillway::tests::temp_dir dir;
   dir.write("root/app/main.cpp", "int main() {}\n");
-  store records{spillway::open_sqlite({.path = (dir.path() / "service.db").string()}).value()};
-  REQUIRE(records.prepare());
+  const analysis::tests::test_engine engine;
+  auto records = engine.open(dir.path());
   const project_root root{(dir.path() / "root").string()};
   analysis_queue queue{records, root, {}};
   boost::asio::io_context blocking;  // the test itself is its thread
@@ -374,6 +412,7 @@ TEST_CASE("analysis_service.a_request_whose_time_is_over_is_not_begun_and_the_da
 }
 
 TEST_CASE("analysis_service.destroyed_without_a_stop_it_ends_what_it_does") {
+  const analysis::tests::test_engine engine;
   for (int round = 0; round < 5; ++round) {
     const spillway::tests::temp_dir dir;
     fs::create_directories(dir.path() / "root");
@@ -381,6 +420,7 @@ TEST_CASE("analysis_service.destroyed_without_a_stop_it_ends_what_it_does") {
     config.root = (dir.path() / "root").string();
     config.data_dir = (dir.path() / "data").string();
     config.port = 0;
+    engine.use(config);
     std::optional<service> running{std::in_place, config, spillway::http_access_sink{}, spillway::log_sink{}};
     running->start();
     http_client client{running->endpoint().port};
@@ -406,6 +446,8 @@ TEST_CASE("analysis_service.what_was_running_at_a_stop_is_taken_up_after_the_nex
   config.root = (dir.path() / "root").string();
   config.data_dir = (dir.path() / "data").string();
   config.port = 0;
+  const analysis::tests::test_engine engine;
+  engine.use(config);
   const auto status_at = [](const service& running) {
     http_client client{running.endpoint().port};
     return json::parse(client.request("GET", "/v1/analyses/1")->body).as_object();

@@ -1,10 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The program as a user runs it: started, signalled, killed.
-#include "support/child_process.hpp"
-#include "support/http_client.hpp"
-#include "support/temp_dir.hpp"
-
-#include <boost/json.hpp>
+#include "server_process.hpp"
 
 #include <doctest/doctest.h>
 
@@ -19,53 +15,11 @@
 #include <thread>
 #include <vector>
 
-using spillway::tests::child_process;
-using spillway::tests::http_client;
-using spillway::tests::temp_dir;
+using namespace analysis::tests;
 namespace fs = std::filesystem;
 namespace json = boost::json;
 
 namespace {
-
-constexpr std::string_view json_content{"Content-Type: application/json\r\n"};
-
-/// The server as a process.
-class server_process {
- public:
-  explicit server_process(const temp_dir& dir)
-      : child_{{ANALYSIS_SERVICE_PROGRAM, "serve"},
-               {"SPILLWAY_ROOT=" + (dir.path() / "root").string(), "SPILLWAY_DATA_DIR=" + (dir.path() / "data").string(), "SPILLWAY_HTTP_PORT=0",
-                "SPILLWAY_ACCESS_LOG=off", "SPILLWAY_ANALYSIS_MAX_FILE_BYTES=1TiB"}} {
-    const auto line = child_.wait_for_error_line("listening on");
-    REQUIRE_FALSE(line.empty());
-    port_ = static_cast<std::uint16_t>(std::stoi(line.substr(line.rfind(':') + 1)));
-  }
-  [[nodiscard]] std::uint16_t port() const noexcept { return port_; }
-  child_process& child() noexcept { return child_; }
-
-  json::object analysis(int id) const {
-    http_client client{port_};
-    const auto answer = client.request("GET", "/v1/analyses/" + std::to_string(id));
-    REQUIRE(answer.has_value());
-    return json::parse(answer->body).as_object();
-  }
-  std::string status(int id) const { return analysis(id).at("status").as_string().c_str(); }
-
- private:
-  child_process child_;
-  std::uint16_t port_{0};
-};
-
-void add_endless_file(const temp_dir& dir) {
-  fs::resize_file(dir.write("root/endless/endless.c", std::string(10'000, 'x')), 1ULL << 39U);
-}
-
-void start_endless_analysis(const server_process& server) {
-  http_client client{server.port()};
-  REQUIRE(client.request("POST", "/v1/projects", R"({"path":"endless"})", json_content)->status == 201);
-  REQUIRE(client.request("POST", "/v1/projects/1/analyses")->status == 202);
-  while (server.status(1) != "running") std::this_thread::yield();
-}
 
 child_process analyze(const temp_dir& dir, std::vector<std::string> arguments) {
   std::vector<std::string> command{ANALYSIS_SERVICE_PROGRAM, "analyze"};
@@ -78,7 +32,7 @@ child_process analyze(const temp_dir& dir, std::vector<std::string> arguments) {
 TEST_CASE("analysis_service_process.sigterm_under_load_loses_no_request") {
   const temp_dir dir;
   fs::create_directories(dir.path() / "root");
-  server_process server{dir};
+  server_process server{dir, {}};
   std::atomic<int> answered{0};
   std::atomic<int> lost{0};
   std::latch warm{8};
@@ -109,7 +63,7 @@ TEST_CASE("analysis_service_process.sigterm_under_load_loses_no_request") {
 TEST_CASE("analysis_service_process.its_metrics_pass_promtool") {
   const temp_dir dir;
   fs::create_directories(dir.path() / "root");
-  const server_process server{dir};
+  const server_process server{dir, {}};
   http_client client{server.port()};
   REQUIRE(client.request("GET", "/readyz").has_value());
   const auto metrics = client.request("GET", "/metrics");
@@ -125,70 +79,6 @@ TEST_CASE("analysis_service_process.its_metrics_pass_promtool") {
   const std::string words{std::istreambuf_iterator<char>{in}, {}};
   CHECK(words == "");
   CHECK(status == 0);
-}
-
-TEST_CASE("analysis_service_process.an_analysis_survives_kill_9_of_the_server") {
-  const temp_dir dir;
-  add_endless_file(dir);
-  {
-    server_process server{dir};
-    start_endless_analysis(server);
-    server.child().signal(SIGKILL);
-    CHECK(server.child().wait() == -SIGKILL);
-  }
-  dir.write("root/endless/endless.c", "int x;\n");
-  server_process server{dir};
-  auto analysis = server.analysis(1);
-  while (analysis.at("status").as_string() != "complete") {
-    REQUIRE((analysis.at("status").as_string() == "queued" || analysis.at("status").as_string() == "running"));
-    analysis = server.analysis(1);
-  }
-  CHECK(analysis.at("attempts").to_number<int>() == 2);
-  CHECK(analysis.at("result").at("totals").at("code").to_number<int>() == 1);
-}
-
-TEST_CASE("analysis_service_process.an_analysis_that_kills_the_server_thrice_is_marked_failed") {
-  const temp_dir dir;
-  add_endless_file(dir);
-  for (int attempt = 1; attempt <= 3; ++attempt) {
-    server_process server{dir};
-    if (attempt == 1) start_endless_analysis(server);
-    while (server.analysis(1).at("attempts").to_number<int>() < attempt) std::this_thread::yield();
-    server.child().signal(SIGKILL);
-    CHECK(server.child().wait() == -SIGKILL);
-  }
-  const server_process server{dir};
-  CHECK(server.status(1) == "failed");
-  http_client client{server.port()};
-  CHECK(client.request("GET", "/v1/analyses/1/files")->status == 409);
-  CHECK(client.request("POST", "/v1/projects/1/analyses")->status == 202);
-}
-
-TEST_CASE("analysis_service_process.killed_at_random_moments_it_never_shows_half_an_analysis") {
-  const temp_dir dir;
-  constexpr int count = 600;
-  for (int i = 0; i < count; ++i) dir.write("root/tree/" + std::to_string(i % 20) + "/" + std::to_string(i) + ".c", "int x;\n// c\n");
-  int next_analysis{1};
-  for (int round = 0; round < 12; ++round) {
-    server_process server{dir};
-    http_client client{server.port()};
-    if (round == 0) REQUIRE(client.request("POST", "/v1/projects", R"({"path":"tree"})", json_content)->status == 201);
-    for (int id = 1; id < next_analysis; ++id) {
-      const auto analysis = server.analysis(id);
-      if (analysis.at("status").as_string() != "complete") continue;
-      CHECK(analysis.at("result").at("totals").at("code").to_number<int>() == count);
-      const auto page = json::parse(client.request("GET", "/v1/analyses/" + std::to_string(id) + "/files?limit=1000&fields=code")->body).as_object();
-      CHECK(page.at("items").as_array().size() == count);
-    }
-    if (const auto started = client.request("POST", "/v1/projects/1/analyses"); started->status == 202) ++next_analysis;
-    for (int ask = 0; ask < round * 3; ++ask) (void)server.status(next_analysis - 1);  // lets some time pass, more in each round
-    server.child().signal(SIGKILL);
-    CHECK(server.child().wait() == -SIGKILL);
-  }
-  server_process server{dir};
-  while (server.status(next_analysis - 1) == "queued" || server.status(next_analysis - 1) == "running") std::this_thread::yield();
-  server.child().signal(SIGTERM);
-  CHECK(server.child().wait() == 0);
 }
 
 TEST_CASE("analysis_service_process.a_wrong_configuration_names_every_mistake") {

@@ -5,12 +5,12 @@
 #include "analysis_service/store.hpp"
 
 #include "support/temp_dir.hpp"
-
-#include <spillway/db/sqlite.hpp>
+#include "test_engine.hpp"
 
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <chrono>
 #include <ctime>
 #include <filesystem>
 #include <map>
@@ -26,14 +26,6 @@ namespace {
 
 /// A tree below a temporary directory, with its store.
 struct fixture {
-  fixture() { records.prepare().value(); }
-
-  static store open_store(const fs::path& path) {
-    spillway::sqlite_config config;
-    config.path = path.string();
-    return store{spillway::open_sqlite(config).value()};
-  }
-
   /// Writes a file with a change time in the past, so that it does not count as changed during an analysis.
   void write(const std::string& name, const std::string& content, long age_seconds = 60) {
     const auto path = dir.write("tree/" + name, content);
@@ -43,9 +35,9 @@ struct fixture {
   }
 
   analysis_record begin() {
-    if (!project) project = records.add_project("tree", "tree", 1).value();
-    const auto analysis = records.add_analysis(project->id, 2).value();
-    REQUIRE(records.begin(analysis.id, 3).value());
+    if (!project) project = records.add_project("tree", "tree", now).value();
+    const auto analysis = records.add_analysis(project->id, now).value();
+    REQUIRE(records.begin(analysis.id, now).value());
     return records.analysis(analysis.id).value().value();
   }
 
@@ -85,7 +77,9 @@ struct fixture {
 
   std::uint64_t max_file_bytes{1 << 20};
   spillway::tests::temp_dir dir;
-  store records{open_store(dir.path() / "test.db")};
+  analysis::tests::test_engine engine;
+  store records{engine.open(dir.path())};
+  unix_ms now{std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count()};
   std::optional<project_record> project;
   analysis_record last;
 };
@@ -199,7 +193,7 @@ TEST_CASE("analysis_run.the_root_itself_can_be_analysed_again_and_again") {
   fixture f;
   f.write("a.cpp", "int x;\n");
   const project_root root{(f.dir.path() / "tree").string()};
-  f.project = f.records.add_project("root", "", 1).value();
+  f.project = f.records.add_project("root", "", f.now).value();
   for (int i = 0; i < 3; ++i) {
     const auto analysis = f.begin();
     const auto report = run_analysis(f.records, analysis, std::move(root.open(".")->fd), {2, 1 << 20, 1'000, nullptr, {}},
@@ -257,13 +251,17 @@ TEST_CASE("store.half_an_analysis_is_dropped_when_it_is_taken_up_again") {
   CHECK(f.stored_versions() == 1);
 
   // The program dies here. The next one finds the analysis running.
-  auto next = fixture::open_store(f.dir.path() / "test.db");
+  auto next = f.engine.open(f.dir.path());
   const auto left = next.recover(5).value();
   REQUIRE(left.size() == 1);
   CHECK(left[0].status == analysis_status::queued);
-  REQUIRE(next.begin(left[0].id, 6).value());
+  REQUIRE(next.begin(left[0].id, f.now).value());
   CHECK(f.stored_versions() == 0);
-  f.run(analysis);
+  // The dead one's last words come too late.
+  const auto late = f.records.add_files(analysis, std::vector{half});
+  REQUIRE(late.has_error());
+  CHECK(late.error() == spillway::db_errc::constraint_violation);
+  f.run(next.analysis(analysis.id).value().value());
   CHECK(f.snapshot(analysis) == files{{"a.cpp", "analyzed 1 0 0"}});
 }
 
@@ -272,7 +270,7 @@ TEST_CASE("store.an_analysis_that_dies_three_times_is_failed") {
   const auto analysis = f.begin();
   for (int attempt = 2; attempt <= 3; ++attempt) {
     REQUIRE(f.records.recover(5).value().size() == 1);
-    REQUIRE(f.records.begin(analysis.id, 6).value());
+    REQUIRE(f.records.begin(analysis.id, f.now).value());
   }
   CHECK(f.records.recover(7).value().empty());
   const auto ended = f.records.analysis(analysis.id).value().value();
@@ -287,7 +285,7 @@ TEST_CASE("store.a_graceful_stop_costs_no_attempt") {
   for (int stop = 0; stop < 5; ++stop) {
     f.records.pause(analysis.id).value();
     REQUIRE(f.records.recover(5).value().size() == 1);
-    REQUIRE(f.records.begin(analysis.id, 6).value());
+    REQUIRE(f.records.begin(analysis.id, f.now).value());
   }
   CHECK(f.records.analysis(analysis.id).value()->attempts == 1);
 }

@@ -8,6 +8,8 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <string>
+#include <vector>
 
 using namespace analysis;
 
@@ -36,4 +38,47 @@ TEST_CASE("service_config.every_wrong_value_is_reported_at_once") {
       CHECK(std::ranges::any_of(failure.problems(), [&](const auto& problem) { return problem.find(part) != std::string::npos; }));
     }
   }
+}
+
+TEST_CASE("service_config.reads_where_the_database_is") {
+  const spillway::tests::temp_dir dir;
+  const auto file = dir.write("c.json", R"({"database": {"url": "postgresql://a@h/d", "keep_months": 12, "max_replica_lag": "3s"},
+                                            "replica_urls": ["postgresql://a@i/d", "postgresql://a@j/d"]})");
+  const auto config = load_service_config(file);
+  CHECK(config.database_url == "postgresql://a@h/d");
+  CHECK(config.replica_urls == std::vector<std::string>{"postgresql://a@i/d", "postgresql://a@j/d"});
+  CHECK(config.keep_months == 12);
+  CHECK(config.max_replica_lag == std::chrono::seconds{3});
+  const auto text = dir.write("d.json", R"({"database": {"url": "postgres://h/d"}, "replica_urls": "postgres://i/d, postgres://j/d"})");
+  CHECK(load_service_config(text).replica_urls == std::vector<std::string>{"postgres://i/d", "postgres://j/d"});
+  CHECK(load_service_config(dir.write("e.json", R"({"database": {"url": "postgres://h/d"}, "replica_urls": ""})")).replica_urls.empty());
+  CHECK(load_service_config("").database_url.empty());
+}
+
+TEST_CASE("service_config.a_wrong_database_is_explained_and_no_password_shown") {
+  const spillway::tests::temp_dir dir;
+  const auto problems_of = [&](const char* text) {
+    try {
+      (void)load_service_config(dir.write("c.json", text));
+    } catch (const spillway::config_error& failure) {
+      CHECK(std::string{failure.what()}.find("sesame") == std::string::npos);
+      return failure.problems();
+    }
+    FAIL("accepted");
+    return std::vector<std::string>{};
+  };
+  const auto says = [&](const char* text, const char* part) {
+    CAPTURE(text);
+    const auto problems = problems_of(text);
+    REQUIRE(problems.size() == 1);
+    CAPTURE(problems[0]);
+    CHECK(problems[0].find(part) != std::string::npos);
+  };
+  says(R"({"database": {"url": "mysql://a:sesame@h/d"}})", "database.url does not begin with postgresql:// or postgres://; allowed: a URL such as");
+  says(R"({"database": {"url": "host=h password=sesame"}})", "database.url does not begin with");
+  says(R"({"database": {"url": "postgresql://a:open sesame@h/d"}})", "database.url contains a space");
+  says(R"({"replica_urls": "postgresql://a:sesame@h/d"})", "replica_urls is given without SPILLWAY_DATABASE_URL; allowed: ");
+  says(R"({"database": {"url": "postgresql://h/d"}, "replica_urls": "postgresql://i/d,,postgresql://j/d"})", "replica_urls: number 2 does not begin with");
+  says(R"({"database": {"keep_months": -1}})", "database.keep_months is '-1'; allowed: a whole number in [0, 1200]");
+  says(R"({"database": {"max_replica_lag": "1ms"}})", "[100ms, 1d]");
 }
