@@ -55,7 +55,7 @@ void async_session::ask() {
     return end_without_session(db_errc::cancelled);
   }
   if (step.pool == nullptr) {
-    auto again = [call = shared_from_this()] { call->ask(); };
+    auto again = [call = shared_from_this()] { call->waited(); };
     state_->source().async_wait(step, threads_work_.get_executor(), boost::asio::bind_cancellation_slot(waiting_.slot(), std::move(again)));
     return;
   }
@@ -64,6 +64,15 @@ void async_session::ask() {
   auto given = [call = shared_from_this(), pool = step.pool](result<session_lease, pool_error> lease) { call->run(*pool, std::move(lease)); };
   auto on_threads = boost::asio::bind_executor(threads_work_.get_executor(), std::move(given));
   step.pool->sessions().async_acquire(asked, boost::asio::bind_cancellation_slot(waiting_.slot(), std::move(on_threads)));
+}
+
+void async_session::waited() {
+  {
+    // The slot still points into the timer, which is about to go, and a session that is free at once does not overwrite it.
+    const std::scoped_lock lock{waiting_mutex_};
+    waiting_.slot().clear();
+  }
+  ask();
 }
 
 void async_session::end_without_session(db_error failure) {
@@ -112,7 +121,7 @@ void async_session::end_of_run() {
   start_over();
   search_.start_over();
   const auto timer = std::make_shared<boost::asio::steady_timer>(threads_work_.get_executor(), *pause);
-  auto again = [call = shared_from_this(), timer](const boost::system::error_code&) { call->ask(); };
+  auto again = [call = shared_from_this(), timer](const boost::system::error_code&) { call->waited(); };
   const std::scoped_lock lock{waiting_mutex_};
   timer->async_wait(boost::asio::bind_cancellation_slot(waiting_.slot(), std::move(again)));
 }

@@ -38,6 +38,8 @@ class async_session final : public session_call, public std::enable_shared_from_
 
  private:
   void ask();
+  /// A timer has ended: asks.
+  void waited();
   void end_without_session(db_error failure);
   void run(const session_pool& sessions, result<session_lease, pool_error> given);
   /// On one of the threads: runs again, or finishes.

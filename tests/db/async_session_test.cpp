@@ -396,3 +396,22 @@ TEST_CASE("async_session.closing_completes_everything_that_was_started") {
   auto again = fixture.open();
   CHECK(rows_of(again) == committed);
 }
+
+TEST_CASE("async_session.a_cancellation_in_the_second_run_reaches_that_run_and_nothing_of_the_pause_before") {
+  const sqlite_fixture fixture;
+  auto db = with_table(fixture);
+  for (int round = 0; round < 20; ++round) {
+    std::atomic<int> runs{0};
+    asio::cancellation_signal signal;
+    std::promise<int_result> answer;
+    auto work = [&](write_session& s) -> int_result {
+      if (++runs == 1) return db_error{db_errc::serialization_failure};
+      return s.query_one<int>(endless).value().value();
+    };
+    db.async_run_tx(work, 60s, asio::bind_cancellation_slot(signal.slot(), [&](std::exception_ptr, int_result outcome) { answer.set_value(std::move(outcome)); }));
+    wait_until([&] { return runs == 2; });
+    signal.emit(asio::cancellation_type::total);
+    CHECK(answer.get_future().get().error() == db_errc::cancelled);
+  }
+  CHECK(rows_of(db) == 0);
+}
