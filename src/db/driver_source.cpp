@@ -41,7 +41,7 @@ class driver_source final : public session_source {
     return {};
   }
 
-  session_step next(session_search& search) override { return {&*of(search.kind), {}, 0, {}}; }
+  session_step next(session_search& search) override { return {.pool = &*of(search.kind)}; }
   bool refused(session_search&, const pool_error&) override { return false; }
   bool accept(session_search&, session_lease&) override { return true; }
   void ended(const session_search& search, session_lease session, transaction_end& end) noexcept override {

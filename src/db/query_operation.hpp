@@ -8,7 +8,7 @@
 
 #include <boost/asio/any_completion_handler.hpp>
 
-#include <functional>
+#include <atomic>
 #include <utility>
 
 namespace spillway::detail {
@@ -19,10 +19,10 @@ class query_operation final : public session_operation, private session_task {
   query_operation(sql_query query, query_handler handler) : query_{std::move(query)}, handler_{std::move(handler)} {}
 
   [[nodiscard]] const sql_query& query() const noexcept { return query_; }
-  /// To be told how it ended, before the handler is. Empty: nobody.
-  void when_done(std::function<void(const result<row_set, db_error>&)> told) { told_ = std::move(told); }
+  /// Nobody waits for it any more: it is to end as if it were cancelled, when that is noticed. From any thread.
+  void abandon() noexcept { abandoned_.store(true, std::memory_order_relaxed); }
+  [[nodiscard]] bool is_abandoned() const noexcept { return abandoned_.load(std::memory_order_relaxed); }
   void complete_with(result<row_set, db_error> rows) {
-    if (told_) std::exchange(told_, nullptr)(rows);
     auto handler = std::move(handler_);
     std::move(handler)(std::move(rows));
   }
@@ -48,7 +48,7 @@ class query_operation final : public session_operation, private session_task {
 
   sql_query query_;
   query_handler handler_;
-  std::function<void(const result<row_set, db_error>&)> told_;
+  std::atomic<bool> abandoned_{false};
   result<row_set, db_error> rows_{db_errc::engine_error};
 };
 

@@ -33,6 +33,7 @@ struct session_search {
   std::uint64_t epoch{0};          ///< Of the cluster, at that step.
   std::uint8_t use{0};             ///< What the node was given for.
   std::uint64_t tried{0};          ///< A bit for each node that is out of the question.
+  bool waited{false};              ///< For a node, before this step.
   bool check_first{false};         ///< The session must prove that it has come to `need`,
   time_point proof_asked{};        ///< unless it was opened before this.
   std::uint64_t need{0};
@@ -43,6 +44,7 @@ struct session_search {
   /// For another run of the same call.
   void start_over() noexcept {
     tried = 0;
+    waited = false;
     last_refusal = {};
     asked = system_clock_source().now();
   }
@@ -51,6 +53,7 @@ struct session_search {
 /// What to do next on that way: ask a pool, wait for a change, or give up.
 struct session_step {
   session_pool* pool{nullptr};
+  session_kind kind{session_kind::read};   ///< Of the call that waits.
   std::optional<time_point> wait_until{};  ///< Or until the source changes from what it was at `version`.
   std::uint64_t version{0};
   db_error refusal{};

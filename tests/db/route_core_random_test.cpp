@@ -35,7 +35,6 @@ struct delivered {
   time_point last_denial_answered{time_point::min()};
   time_point last_claim_asked{time_point::min()};
   std::uint32_t claimed{0};
-  std::uint32_t at_least{0};  // as a standby
 };
 
 class world {
@@ -156,7 +155,6 @@ class world {
     later(now_ + duration{draw(5'000)}, [this, node, asked, answer] {
       probing_[node] = false;
       told_[node].probed = true;
-      if (answer.role == db_node_role::replica) told_[node].at_least = answer.place.timeline;
       hear(node, {asked, now_}, answer.role == db_node_role::primary, answer.place.timeline);
       core_.probe_answered(node, {asked, now_}, answer);
     });
@@ -382,7 +380,7 @@ class world {
     CAPTURE(question.token);
     // A standby that follows a new primary before anybody has told of that one: it lacks what was lost, or is about to be.
     if (s.at.timeline > timeline) {
-      REQUIRE(told_[node].at_least <= timeline);
+      REQUIRE(core_.stats(now_).nodes[node].timeline == timeline);
       ++ahead;
       return;
     }

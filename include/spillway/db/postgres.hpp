@@ -6,6 +6,8 @@
 #include <spillway/core/export.hpp>
 #include <spillway/db/database.hpp>
 
+#include <boost/asio/any_io_executor.hpp>
+
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -23,6 +25,9 @@ struct postgres_config {
   std::size_t readers{8};                             ///< Sessions that read. In [1, 1'000].
   std::size_t writers{4};                             ///< Sessions that write. In [1, 1'000].
   std::size_t query_connections{4};                   ///< What all `async_query` share. In [0, 64]; 0: each takes a session that reads, and a thread.
+  /// Where those live: an executor that runs one thing at a time, as a strand or the context of one thread does, and outlives what is asked on it. A program
+  /// that asks from there saves the way to another thread and back. None: a thread of their own.
+  boost::asio::any_io_executor query_executor{};
   std::string application_name{"spillway"};           ///< As the server's own views show it. At most 63 bytes.
   std::chrono::milliseconds connect_timeout{5'000};   ///< For one session to be opened. In [1 ms, 1 h].
   std::size_t statement_cache{256};                   ///< Prepared statements kept by each session. In [0, 4'096]; 0 keeps none.

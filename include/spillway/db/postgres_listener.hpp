@@ -55,7 +55,9 @@ struct postgres_listener_config {
 ///
 /// NOTIFY is heard when its transaction commits, in the order of commits, each once while the connection lasts.
 ///
-/// Threads: `close` and `is_listening` from any, but `close` not from a function: it would wait for itself. What a function throws is logged.
+/// It listens on the first server that lets it: all but a standby do, so end an old primary that was replaced, or let it follow the new one.
+///
+/// Threads: any, but `close` not from a function: it would wait for itself. What a function throws is logged.
 /// Errors:  the constructor throws std::invalid_argument naming the field, or what is wrong with a url. It does not wait for a connection.
 class SPILLWAY_EXPORT postgres_listener {
  public:

@@ -42,8 +42,8 @@ struct session_options {
   std::source_location where;                       ///< Where the session was asked for: named in time-outs of others, and with leaks.
 
   tx_isolation isolation{tx_isolation::usual};
-  /// In and out: a read sees at least what the token stands for; what a write commits, and what a read may have seen, is merged into it. One call at
-  /// a time; it outlives the call. Null: nothing is asked for. Without replicas it stays empty.
+  /// In and out: a read sees at least what the token stands for, and leaves it as it is; what a write commits is merged into it. One call at a time; it
+  /// outlives the call. Null: nothing is asked for. Without replicas it stays empty.
   consistency_token* token{nullptr};
   /// A read may come from a replica that is at most this far behind. None: from any that is not ejected.
   std::optional<std::chrono::milliseconds> max_staleness;

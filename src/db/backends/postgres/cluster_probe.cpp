@@ -30,7 +30,7 @@ std::uint64_t number(const std::string& text) { return number_in(text.c_str()); 
 result<probe_answer, failed_probe> cluster_probe::ask(deadline until) {
   if (!channel_ || channel_->lost()) {
     channel_.reset();
-    auto connected = pg_channel::connect(info_, session_kind::read, until);
+    auto connected = pg_channel::connect(info_, session_kind::read, {until});
     if (!connected) {
       const bool late = until.passed(system_clock_source().now());
       return failed_probe{late ? probe_failure::timed_out : failure_of(connected.error()), connected.error()};

@@ -118,6 +118,14 @@ void cluster_watch::ask(node_index node) {
   }
 }
 
+void cluster_watch::wake() {
+  {
+    const std::lock_guard lock{mutex_};
+    ++version_;
+  }
+  news_.notify_all();
+}
+
 std::uint64_t cluster_watch::version() const {
   const std::lock_guard lock{mutex_};
   return version_;

@@ -50,6 +50,9 @@ class cluster_watch {
     }
   }
 
+  /// Ends every wait that there is.
+  void wake();
+
   /// Changes with the primary, the epoch and the system.
   [[nodiscard]] std::uint64_t version() const;
   /// Until the version is not `seen` any more, or `until`, or the end.

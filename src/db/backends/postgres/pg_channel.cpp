@@ -52,7 +52,8 @@ db_error cannot_connect(PGconn* connection, const std::string& where) {
 
 }  // namespace
 
-result<pg_channel, db_error> pg_channel::connect(const pg_conninfo& info, session_kind kind, deadline until) {
+result<pg_channel, db_error> pg_channel::connect(const pg_conninfo& info, session_kind kind, const pg_limit& limit) {
+  if (limit.news() != pg_wait::ready) return db_error{db_errc::cannot_open, fmt::format("{}: given up", info.where())};
   pg_channel made{pg_handle{PQconnectStartParams(info.keywords().data(), info.values(kind).data(), 0)}};
   auto* const connection = made.raw();
   if (connection == nullptr || PQstatus(connection) == CONNECTION_BAD) return cannot_connect(connection, info.where());
@@ -60,9 +61,9 @@ result<pg_channel, db_error> pg_channel::connect(const pg_conninfo& info, sessio
   PQsetNoticeProcessor(connection, [](void*, const char*) {}, nullptr);
   auto wanted = PGRES_POLLING_WRITING;
   while (wanted != PGRES_POLLING_OK) {
-    if (made.wait(wanted == PGRES_POLLING_READING ? POLLIN : POLLOUT, {until}) == pg_wait::timed_out) {
-      return db_error{db_errc::cannot_open, fmt::format("{}: the server did not answer in time", info.where())};
-    }
+    const auto waited = made.wait(wanted == PGRES_POLLING_READING ? POLLIN : POLLOUT, limit);
+    if (waited == pg_wait::timed_out) return db_error{db_errc::cannot_open, fmt::format("{}: the server did not answer in time", info.where())};
+    if (limit.news() != pg_wait::ready) return db_error{db_errc::cannot_open, fmt::format("{}: given up while it was connecting", info.where())};
     wanted = PQconnectPoll(connection);
     if (wanted == PGRES_POLLING_FAILED) return cannot_connect(connection, info.where());
   }

@@ -34,8 +34,8 @@ struct pg_limit {
 /// Threads: one at a time.
 class pg_channel {
  public:
-  /// Blocks for the resolution of names, which has bounds of its own, and waits for the server until `until`.
-  static result<pg_channel, db_error> connect(const pg_conninfo& info, session_kind kind, deadline until);
+  /// Blocks for the resolution of names, which has bounds of its own, and waits for the server within `limit`.
+  static result<pg_channel, db_error> connect(const pg_conninfo& info, session_kind kind, const pg_limit& limit);
 
   [[nodiscard]] PGconn* raw() const noexcept { return handle_.get(); }
 

@@ -29,16 +29,26 @@ using namespace std::chrono_literals;
 constexpr std::chrono::nanoseconds first_pause{500us};
 constexpr std::chrono::nanoseconds longest_pause{5ms};
 
-postgres_config sessions_of(const postgres_cluster_config& config, const postgres_node& node) {
+postgres_config sessions_of(const postgres_cluster_config& config, const postgres_node& node, const boost::asio::any_io_executor& queries) {
   auto made = config.sessions;
   made.url = node.url;
+  made.query_executor = queries;
   return made;
+}
+
+io_runner_config queries_thread(const postgres_cluster_config& config) {
+  io_runner_config one;
+  one.threads = 1;
+  one.thread_name = "spillway-db-q";
+  one.on_exception = exception_report(config.sessions.database);
+  return one;
 }
 
 std::string name_of(const postgres_node& node, const pg_conninfo& info) { return node.name.empty() ? info.where().substr(0, 64) : node.name; }
 
 postgres_cluster_config validated(postgres_cluster_config config) {
   if (!config.sessions.url.empty()) throw std::invalid_argument("postgres_cluster_config.sessions.url must be empty: the nodes have their own");
+  if (config.sessions.query_executor) throw std::invalid_argument("postgres_cluster_config.sessions.query_executor must be empty: a cluster has a thread for these");
   config.routing.primary_read_sessions = config.sessions.readers;
   return config;
 }
@@ -91,11 +101,12 @@ query_end end_of(const transaction_end& end) {
 pg_cluster::pg_cluster(const postgres_cluster_config& config)
     : config_{validated(config)},
       nodes_(config_.nodes.size()),
+      queries_{queries_thread(config_)},
       hedge_{{.budget_ratio = config_.routing.hedge_ratio}},
       watch_{config_.routing, watched_of(config_), [this](const route_change& change) { changed(change); }} {
   for (std::size_t i = 0; i < config_.nodes.size(); ++i) {
     auto& made = nodes_[i];
-    made.driver = std::make_shared<pg_driver>(sessions_of(config_, config_.nodes[i]), true);
+    made.driver = std::make_shared<pg_driver>(sessions_of(config_, config_.nodes[i], queries_.executor()), true);
     made.name = name_of(config_.nodes[i], made.driver->node()->info);
   }
 }
@@ -109,7 +120,8 @@ std::size_t pg_cluster::most_sessions() const noexcept {
 // ---- beginning and end --------------------------------------------------------------------------------------------------------------------
 
 result<void, db_error> pg_cluster::open(const boost::asio::any_io_executor& timers) {
-  timers_ = timers;
+  queries_.start();
+  queries_context_ = &queries_.context(0);
   watch_.start();
   const auto until = system_clock_source().now() + config_.sessions.connect_timeout;
   (void)watch_.wait_for_all(until);
@@ -148,7 +160,7 @@ result<void, db_error> pg_cluster::judge_start() {
 
 void pg_cluster::drain() {
   draining_.store(true, std::memory_order_relaxed);
-  watch_.stop();
+  watch_.wake();
   std::vector<std::future<result<void, pool_error>>> drained;
   for (auto& each : nodes_) {
     each.driver->drain();
@@ -160,12 +172,17 @@ void pg_cluster::drain() {
 }
 
 result<void, db_error> pg_cluster::close() {
+  watch_.stop();
+  queries_.drain();  // the shared connections live on it, and with them what is under way
+  result<void, db_error> all;
   for (auto& each : nodes_) {
     if (!each.reads) continue;
-    if (const auto closed = each.driver->close(each.reads->take_closed(), each.writes->take_closed()); !closed) return closed;
+    if (const auto closed = each.driver->close(each.reads->take_closed(), each.writes->take_closed()); !closed && all) all = closed.error();
   }
-  return {};
+  return all;
 }
+
+bool pg_cluster::is_own_thread() const noexcept { return queries_context_ != nullptr && queries_context_->get_executor().running_in_this_thread(); }
 
 // ---- the way to a session -----------------------------------------------------------------------------------------------------------------
 
@@ -188,56 +205,56 @@ session_step pg_cluster::next(session_search& search) {
 session_step pg_cluster::next_read(session_search& search, time_point now) {
   const auto patience = search.may_wait ? search.until.sooner(deadline::after(search.asked, config_.routing.buffer_for)).at() : now;
   const auto question = question_of(search.options, search.tried, search.asked, patience);
-  session_step step;
   const auto answer = watch_.with([&](route_core& core, std::uint64_t random) { return core.choose_read(question, now, random); });
   if (answer.action == route_action::use) {
-    search.node = answer.ticket.node;
-    search.epoch = answer.ticket.epoch;
-    search.use = static_cast<std::uint8_t>(answer.ticket.use);
     search.check_first = answer.how != freshness::not_asked;
     search.need = answer.need;
     search.proof_asked = answer.how == freshness::proven ? answer.proof_asked : time_point::min();
-    search.granted = now;
-    step.pool = &*nodes_[search.node].reads;
-  } else if (answer.action == route_action::wait && !search.until.passed(now)) {
-    step.wait_until = search.until.is_never() ? answer.at : std::min(answer.at, search.until.at());
-    step.version = watch_.version();
-  } else {
-    step.refusal = search.last_refusal.failed() ? search.last_refusal : refusal(answer.why);
+    return granted(search, answer.ticket, now);
   }
-  return step;
+  const bool crowded = search.last_refusal == errc::overloaded;  // it is there, and takes no more
+  if (answer.action == route_action::wait && !crowded && !search.until.passed(now)) return hold(search, answer.at, answer.why);
+  return {.refusal = search.last_refusal.failed() ? search.last_refusal : refusal(answer.why)};
 }
 
 session_step pg_cluster::next_write(session_search& search, time_point now) {
-  session_step step;
   if (search.tried != 0) {
     // The primary's pool has refused. If that is not over when this one has waited, it stands.
-    search.tried = 0;
-    if (now - search.asked >= config_.routing.buffer_for || search.until.passed(now) || !search.may_wait) {
-      step.refusal = search.last_refusal;
-      return step;
-    }
-    step.wait_until = std::min(now + config_.routing.failover_interval, search.until.is_never() ? time_point::max() : search.until.at());
-    step.version = watch_.version();
-    return step;
+    if (now - search.asked >= config_.routing.buffer_for || search.until.passed(now) || !search.may_wait) return {.refusal = search.last_refusal};
+    return hold(search, now + config_.routing.failover_interval, db_route_refusal::primary_down);
   }
-  const auto held = held_.load(std::memory_order_relaxed);
+  const auto held = search.waited ? 0 : held_writes_.load(std::memory_order_relaxed);  // who was held before keeps his place
   const auto answer = watch_.with([&](route_core& core, auto) { return core.choose_write(now, held); });
   if (answer.action == route_action::use) {
-    search.node = answer.ticket.node;
-    search.epoch = answer.ticket.epoch;
-    search.use = static_cast<std::uint8_t>(route_use::write);
     search.check_first = false;
-    search.granted = now;
-    step.pool = &*nodes_[search.node].writes;
-  } else if (answer.action == route_action::wait && search.until.passed(now)) {
-    step.refusal = db_error{db_errc::timed_out, "waiting for a primary: " + std::string{to_string(answer.why)}};
-  } else if (answer.action == route_action::wait) {
-    step.wait_until = search.until.is_never() ? answer.at : std::min(answer.at, search.until.at());
-    step.version = watch_.version();
-  } else {
-    step.refusal = search.last_refusal.failed() && answer.why != db_route_refusal::buffer_full ? search.last_refusal : refusal(answer.why);
+    return granted(search, answer.ticket, now);
   }
+  if (answer.action == route_action::wait) {
+    if (!search.until.passed(now)) return hold(search, answer.at, answer.why);
+    return {.refusal = db_error{db_errc::timed_out, "waiting for a primary: " + std::string{to_string(answer.why)}}};
+  }
+  const bool says_more = search.last_refusal.failed() && answer.why != db_route_refusal::buffer_full;
+  return {.refusal = says_more ? search.last_refusal : refusal(answer.why)};
+}
+
+session_step pg_cluster::granted(session_search& search, const route_ticket& ticket, time_point now) {
+  search.node = ticket.node;
+  search.epoch = ticket.epoch;
+  search.use = static_cast<std::uint8_t>(ticket.use);
+  search.granted = now;
+  return {.pool = &nodes_[ticket.node].pool_of(search.kind)};
+}
+
+session_step pg_cluster::hold(session_search& search, time_point at, db_route_refusal why) {
+  if (search.kind == session_kind::read && !search.waited && held_reads_.load(std::memory_order_relaxed) >= config_.routing.max_buffered) {
+    return {.refusal = db_error{db_errc::queue_full, "as many callers wait for a node as may: " + std::string{to_string(why)}}};
+  }
+  search.waited = true;
+  search.tried = 0;  // what did not do may do by then
+  session_step step;
+  step.kind = search.kind;
+  step.wait_until = search.until.is_never() ? at : std::min(at, search.until.at());
+  step.version = watch_.version();
   return step;
 }
 
@@ -275,92 +292,117 @@ bool pg_cluster::refused(session_search& search, const pool_error& why) {
 }
 
 bool pg_cluster::accept(session_search& search, session_lease& session) {
-  auto& connection = static_cast<pg_connection&>(**session);
-  if (static_cast<route_use>(search.use) != route_use::replica_read) {
-    const route_ticket ticket{static_cast<node_index>(search.node), search.epoch, static_cast<route_use>(search.use)};
-    if (watch_.with([&](route_core& core, auto) { return core.holds(ticket); })) return true;
-    give_back_node(search, query_end::cancelled);
-    return false;
+  auto how = query_end::cancelled;
+  try {
+    const auto no = objection(search, session);
+    if (!no) return true;
+    how = *no;
+  } catch (...) {
+    give_back_node(search, how);
+    throw;
   }
-  // `granted` stays as it is: the wait for a session tells how a node copes as much as its answers do.
-  return !search.check_first || connection.opened_at() <= search.proof_asked || has_replayed(search, session);
+  give_back_node(search, how);
+  // A session that still waits for an answer goes to be cleaned.
+  give_back(*nodes_[search.node].driver, std::move(session));
+  return false;
 }
 
-bool pg_cluster::has_replayed(session_search& search, session_lease& session) {
+std::optional<query_end> pg_cluster::objection(session_search& search, session_lease& session) {
   auto& connection = static_cast<pg_connection&>(**session);
   const auto index = static_cast<node_index>(search.node);
+  if (static_cast<route_use>(search.use) == route_use::replica_read) {
+    // `granted` stays as it is: the wait for a session tells how a node copes as much as its answers do.
+    if (!search.check_first || connection.opened_at() <= search.proof_asked) return std::nullopt;
+    return has_replayed(search, connection);
+  }
+  const route_ticket ticket{index, search.epoch, static_cast<route_use>(search.use)};
+  const auto now = system_clock_source().now();
+  const bool holds = watch_.with([&](route_core& core, auto) { return core.holds(ticket); });
+  if (holds && connection.is_standby() != true) return std::nullopt;
+  if (holds) {
+    // It may have been opened when that was so, and not have been used since; a new one tells.
+    if (connection.opened_at() >= search.granted) {
+      watch_.with([&](route_core& core, auto) { core.role_reported(index, {search.granted, now}, true); });
+    }
+    connection.abandon();
+  }
+  return query_end::cancelled;
+}
+
+/// Asks the replica until it has come far enough, or it is too late.
+std::optional<query_end> pg_cluster::has_replayed(session_search& search, pg_connection& connection) {
+  const auto index = static_cast<node_index>(search.node);
+  const auto bit = std::uint64_t{1} << index;
   const auto last = search.until.sooner(deadline::after(system_clock_source().now(), std::max<std::chrono::nanoseconds>(config_.routing.replay_wait, 20ms)));
-  auto pause = first_pause;
-  for (;;) {
+  for (auto pause = first_pause;; pause = std::min(2 * pause, longest_pause)) {
     const auto asked = system_clock_source().now();
     const auto position = connection.replay_position(last);
     const auto answered = system_clock_source().now();
     if (!position) {
-      const bool late = position.error() == db_errc::timed_out;
-      give_back_node(search, late ? query_end::timed_out : query_end::lost);
-      if (!late) break;  // it may have been this session alone
-      search.tried |= std::uint64_t{1} << index;
-      break;
+      if (position.error() != db_errc::timed_out) return query_end::lost;  // it may have been this session alone
+      search.tried |= bit;
+      return query_end::timed_out;
     }
     if (*position) {
       watch_.with([&](route_core& core, auto) { core.replay_answered(index, {asked, answered}, **position, search.need); });
-      if (**position >= search.need) return true;
+      if (**position >= search.need) return std::nullopt;
     }
     if (!*position || last.passed(answered + pause)) {
-      search.tried |= std::uint64_t{1} << index;
-      give_back_node(search, query_end::cancelled);
-      break;
+      search.tried |= bit;
+      return query_end::cancelled;
     }
     std::this_thread::sleep_for(pause);
-    pause = std::min(2 * pause, longest_pause);
   }
-  // A session that still waits for an answer goes to be cleaned.
-  give_back(*nodes_[index].driver, std::move(session));
-  return false;
 }
 
 // ---- the end of a transaction -------------------------------------------------------------------------------------------------------------
 
 void pg_cluster::ended(const session_search& search, session_lease session, transaction_end& end) noexcept {
   auto& connection = static_cast<pg_connection&>(**session);
-  auto& driver = *nodes_[search.node].driver;
+  std::optional<pg_position> place;
   try {
-    if (end.failure == db_errc::commit_unknown) resolve(search, connection, end);
-    note_end(search, connection, end);
-  } catch (...) {  // no memory for a log line; what is counted was counted
+    if (end.failure == db_errc::commit_unknown) place = resolve(search, connection, end);
+  } catch (...) {  // no memory; then it stays unknown
   }
-  give_back(driver, std::move(session));
+  note_end(search, connection, end, place);
+  give_back(*nodes_[search.node].driver, std::move(session));
 }
 
-void pg_cluster::resolve(const session_search& search, const pg_connection& connection, transaction_end& end) {
+std::optional<pg_position> pg_cluster::resolve(const session_search& search, const pg_connection& connection, transaction_end& end) {
   const auto transaction = pg_transaction::of(connection);
-  if (!transaction) return;
+  if (!transaction) return std::nullopt;
   const auto limit = pg_outcome_limit(search.until, config_.routing.buffer_for);
-  for (auto now = system_clock_source().now(); !limit.passed(now); now = system_clock_source().now()) {
+  for (auto now = system_clock_source().now(); !limit.passed(now) && !draining_; now = system_clock_source().now()) {
     const auto seen = watch_.version();
     const auto primary = watch_.with([](route_core& core, auto) { return core.primary(); });
     if (primary) {
-      const bool same = *primary == search.node;
-      if (!same) {
+      const bool itself = *primary == search.node;
+      if (!itself) {
         // A number that it had not come to before it took over may be another transaction's there.
         const auto before = watch_.last_as_standby(*primary);
-        if (before.place.timeline != transaction->timeline || transaction->id >= before.next_transaction) return;
+        if (before.place.timeline != transaction->timeline || transaction->id >= before.next_transaction) return std::nullopt;
       }
       const auto soon = limit.sooner(deadline::after(now, config_.sessions.connect_timeout));
-      if (settle_outcome(ask_outcome(nodes_[*primary].driver->node()->info, *transaction, same, soon), end)) return;
+      const auto answer = ask_outcome(nodes_[*primary].driver->node()->info, *transaction, itself, soon);
+      if (settle_outcome(answer.outcome, end)) return answer.outcome == pg_outcome::committed ? std::optional{answer.place} : std::nullopt;
     }
     watch_.wait(seen, std::min(limit.at(), now + 20ms));
   }
+  return std::nullopt;
 }
 
-void pg_cluster::note_end(const session_search& search, pg_connection& connection, const transaction_end& end) {
+void pg_cluster::note_end(const session_search& search, pg_connection& connection, const transaction_end& end, std::optional<pg_position> place) noexcept {
   const auto now = system_clock_source().now();
   const auto index = static_cast<node_index>(search.node);
   const measured when{search.granted, now};
-  const auto position = connection.position();
+  if (!place) place = connection.position();
   const bool committed = !end.thrown && !end.failure.failed() && !end.returned.failed();
   const route_ticket ticket{index, search.epoch, static_cast<route_use>(search.use)};
-  const auto system = watch_.with([&](route_core& core, std::uint64_t random) {
+  struct known {
+    std::optional<std::uint64_t> system;
+    std::uint32_t timeline;
+  };
+  const auto about = watch_.with([&](route_core& core, std::uint64_t random) -> known {
     core.finished(ticket, now, end_of(end), now - search.granted, random);
     const auto standby = connection.was_answered() ? connection.is_standby() : std::nullopt;
     if (end.failure == db_errc::not_primary) {
@@ -368,29 +410,34 @@ void pg_cluster::note_end(const session_search& search, pg_connection& connectio
     } else if (standby) {
       core.role_reported(index, when, *standby);
     }
-    if (committed && position && position->flushed) core.committed(index, when, {position->timeline, position->lsn});
-    return core.system();
+    if (committed && place && place->flushed) core.committed(index, when, {place->timeline, place->lsn});
+    return {core.system(), core.timeline()};
   });
-  if (!committed || !position || !system || search.options.token == nullptr) return;
-  (void)search.options.token->merge({*system, position->timeline, position->lsn, !position->flushed});
+  auto* const token = search.kind == session_kind::write ? search.options.token : nullptr;
+  if (token == nullptr || !committed || !about.system || !connection.was_answered()) return;
+  // Committed, and the place of it was lost on the way: the primary is sure to show it.
+  if (!place) place = pg_position{1, std::max<std::uint32_t>(about.timeline, 1), false};
+  (void)token->merge({*about.system, place->timeline, place->lsn, !place->flushed});
 }
 
 // ---- waiting ------------------------------------------------------------------------------------------------------------------------------
 
 void pg_cluster::wait(const session_step& step) {
-  held_.fetch_add(1, std::memory_order_relaxed);
+  auto& held = held_of(step.kind);
+  held.fetch_add(1, std::memory_order_relaxed);
   watch_.wait(step.version, step.wait_until.value_or(time_point::max()));
-  held_.fetch_sub(1, std::memory_order_relaxed);
+  held.fetch_sub(1, std::memory_order_relaxed);
 }
 
 // As often as a blocked caller asks at the latest: the router's answer names the time, and that is near.
 void pg_cluster::async_wait(const session_step& step, const boost::asio::any_io_executor& threads,
                             boost::asio::any_completion_handler<void()> handler) {
-  held_.fetch_add(1, std::memory_order_relaxed);
+  auto& held = held_of(step.kind);
+  held.fetch_add(1, std::memory_order_relaxed);
   const auto slot = boost::asio::get_associated_cancellation_slot(handler);
   const auto timer = std::make_shared<boost::asio::steady_timer>(threads, step.wait_until.value_or(time_point::max()));
-  auto over = [this, timer, waiting = std::move(handler)](const boost::system::error_code&) mutable {
-    held_.fetch_sub(1, std::memory_order_relaxed);
+  auto over = [&held, timer, waiting = std::move(handler)](const boost::system::error_code&) mutable {
+    held.fetch_sub(1, std::memory_order_relaxed);
     std::move(waiting)();
   };
   timer->async_wait(boost::asio::bind_cancellation_slot(slot, std::move(over)));
@@ -399,7 +446,7 @@ void pg_cluster::async_wait(const session_step& step, const boost::asio::any_io_
 bool pg_cluster::async_query(const std::shared_ptr<query_operation>& operation, const session_options& options, deadline until) {
   if (draining_.load(std::memory_order_relaxed) || config_.sessions.query_connections == 0) return false;
   const auto now = system_clock_source().now();
-  return std::make_shared<pg_routed_query>(shared_from_this(), operation, question_of(options, 0, now, now), until, timers_)->start();
+  return std::make_shared<pg_routed_query>(shared_from_this(), operation, question_of(options, 0, now, now), until, queries_.executor())->start();
 }
 
 std::optional<route_ticket> pg_cluster::grant_query(const read_question& question, time_point now, bool hedge) {
@@ -441,11 +488,8 @@ bool pg_cluster::may_hedge() {
 // ---- what is known ------------------------------------------------------------------------------------------------------------------------
 
 void pg_cluster::changed(const route_change& change) {
-  if (change.node != no_node) {
-    auto& given_up = nodes_[change.node].driver->node()->given_up;
-    if (change.kind == route_change_kind::node_down) given_up.store(true, std::memory_order_relaxed);
-    if (change.kind == route_change_kind::node_up) given_up.store(false, std::memory_order_relaxed);
-  }
+  if (change.kind == route_change_kind::node_down) nodes_[change.node].driver->give_up(true);
+  if (change.kind == route_change_kind::node_up) nodes_[change.node].driver->give_up(false);
   switch (change.kind) {
     case route_change_kind::system_known:
     case route_change_kind::primary_is:

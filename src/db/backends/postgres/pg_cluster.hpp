@@ -10,6 +10,8 @@
 
 #include <spillway/db/postgres_cluster.hpp>
 
+#include <spillway/core/io_runner.hpp>
+
 #include <atomic>
 #include <memory>
 #include <optional>
@@ -40,6 +42,7 @@ class pg_cluster final : public session_source, public std::enable_shared_from_t
   void wait(const session_step& step) override;
   void async_wait(const session_step& step, const boost::asio::any_io_executor& threads, boost::asio::any_completion_handler<void()> handler) override;
   bool async_query(const std::shared_ptr<query_operation>& operation, const session_options& options, deadline until) override;
+  [[nodiscard]] bool is_own_thread() const noexcept override;
   void drain() override;
   result<void, db_error> close() override;
   pool_stats stats_of(session_kind kind) const override;
@@ -72,12 +75,18 @@ class pg_cluster final : public session_source, public std::enable_shared_from_t
   [[nodiscard]] read_question question_of(const session_options& options, std::uint64_t tried, time_point asked, time_point may_wait_until) const;
   session_step next_read(session_search& search, time_point now);
   session_step next_write(session_search& search, time_point now);
+  session_step granted(session_search& search, const route_ticket& ticket, time_point now);
+  session_step hold(session_search& search, time_point at, db_route_refusal why);
+  [[nodiscard]] std::atomic<std::size_t>& held_of(session_kind kind) noexcept { return kind == session_kind::read ? held_reads_ : held_writes_; }
   /// The node goes back to the router.
   void give_back_node(const session_search& search, query_end how);
-  [[nodiscard]] bool has_replayed(session_search& search, session_lease& session);
-  /// What became of a commit without an answer: its own server knows, or one that has taken over and had come far enough before.
-  void resolve(const session_search& search, const pg_connection& connection, transaction_end& end);
-  void note_end(const session_search& search, pg_connection& connection, const transaction_end& end);
+  /// How the node goes back if the session will not do; none if it will.
+  [[nodiscard]] std::optional<query_end> objection(session_search& search, session_lease& session);
+  [[nodiscard]] std::optional<query_end> has_replayed(session_search& search, pg_connection& connection);
+  /// What became of a commit without an answer: its own server knows, or one that has taken over and had come far enough before. If it was made: a
+  /// place behind it.
+  std::optional<pg_position> resolve(const session_search& search, const pg_connection& connection, transaction_end& end);
+  void note_end(const session_search& search, pg_connection& connection, const transaction_end& end, std::optional<pg_position> place) noexcept;
   [[nodiscard]] db_error refusal(db_route_refusal why) const;
   [[nodiscard]] result<void, db_error> judge_start();
   void changed(const route_change& change);
@@ -85,12 +94,14 @@ class pg_cluster final : public session_source, public std::enable_shared_from_t
 
   const postgres_cluster_config config_;
   std::vector<node> nodes_;
-  boost::asio::any_io_executor timers_;
+  io_runner queries_;  // one thread, for async_query on all nodes
+  boost::asio::io_context* queries_context_{nullptr};
   std::mutex hedge_mutex_;  // guards the two below
   hedge_rule hedge_;
   std::uint64_t hedged_{0};
   cluster_watch watch_;
-  std::atomic<std::size_t> held_{0};  // callers that wait
+  std::atomic<std::size_t> held_reads_{0};  // callers that wait for a node
+  std::atomic<std::size_t> held_writes_{0};
   std::atomic<bool> draining_{false};
 };
 

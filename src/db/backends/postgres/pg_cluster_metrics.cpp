@@ -51,7 +51,10 @@ void pg_cluster::write_metrics(std::string_view name, metric_writer& out) {
   for (std::size_t i = 0; i < stats.nodes.size(); ++i) write_node(stats.nodes[i], stats.primary == i, name, out);
   const std::array database{metric_label{"database", name}};
   out.gauge("spillway_db_topology_epoch", "Changes of the primary so far", database, static_cast<double>(stats.epoch));
-  out.gauge("spillway_db_waiting_for_node", "Callers that wait for a node", database, static_cast<double>(held_.load(std::memory_order_relaxed)));
+  for (const auto kind : {session_kind::read, session_kind::write}) {
+    const std::array labels{metric_label{"database", name}, metric_label{"operation", kind == session_kind::read ? "read" : "write"}};
+    out.gauge("spillway_db_waiting_for_node", "Callers that wait for a node", labels, static_cast<double>(held_of(kind).load(std::memory_order_relaxed)));
+  }
   const auto routed = [&](std::string_view how, std::uint64_t count) {
     const std::array labels{metric_label{"database", name}, metric_label{"freshness", how}};
     out.counter("spillway_db_routed_reads_total", "Reads with demands on freshness, by how they were met", labels, static_cast<double>(count));

@@ -37,7 +37,7 @@ pg_connection::pg_connection(std::shared_ptr<pg_node> node, session_kind kind, p
 pg_connection::~pg_connection() = default;
 
 result<std::unique_ptr<pg_connection>, db_error> pg_connection::open(std::shared_ptr<pg_node> node, session_kind kind, deadline until) {
-  auto channel = pg_channel::connect(node->info, kind, until);
+  auto channel = pg_channel::connect(node->info, kind, {until, nullptr, node->lost()});
   if (!channel) return channel.error();
   std::unique_ptr<pg_connection> made{new pg_connection{std::move(node), kind, std::move(*channel)}};
   if (auto why = made->unfit(); why.failed()) return why;
@@ -57,13 +57,13 @@ db_error pg_connection::unfit() const {
 // ---- limits -------------------------------------------------------------------------------------------------------------------------------
 
 pg_limit pg_connection::limit() const noexcept {
-  return {control_->until, control_->cancellable ? &control_->cancelled : nullptr, node_->in_cluster ? &node_->given_up : nullptr};
+  return {control_->until, control_->cancellable ? &control_->cancelled : nullptr, node_->lost()};
 }
 
 pg_limit pg_connection::limit_for_end() const noexcept {
   const auto now = system_clock_source().now();
   const auto after_deadline = control_ == nullptr || control_->until.is_never() || control_->until.passed(now) ? now : control_->until.at();
-  return {deadline::after(after_deadline, node_->answer_timeout), nullptr, node_->in_cluster ? &node_->given_up : nullptr};
+  return {deadline::after(after_deadline, node_->answer_timeout), nullptr, node_->lost()};
 }
 
 // ---- out ----------------------------------------------------------------------------------------------------------------------------------
@@ -122,7 +122,9 @@ void pg_connection::queue_begin() {
   begun_ = true;
   send_text(step_kind::begin, begin_sql());
   if (control_->transaction.wants_id && kind_ == session_kind::write) {
-    send_text(step_kind::id, "SELECT pg_current_xact_id() || '-' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8)");
+    // Its number counts on one timeline, and on one run of the server: a crash forgets numbers, and the statistics with them.
+    send_text(step_kind::id, "SELECT pg_current_xact_id() || '-' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8) || '-' || "
+                             "extract(epoch FROM pg_stat_get_bgwriter_stat_reset_time())");
   }
 }
 
@@ -348,7 +350,7 @@ result<std::optional<std::uint64_t>, db_error> pg_connection::replay_position(de
   const auto ask = [&] {
     send_text(step_kind::replay, "SELECT coalesce(pg_last_wal_replay_lsn(), '0/0') - '0/0'::pg_lsn WHERE pg_is_in_recovery()");
     queue_sync();
-    return settle({until, nullptr, node_->in_cluster ? &node_->given_up : nullptr});
+    return settle({until, nullptr, node_->lost()});
   };
   auto failure = ask();
   if (in_failed_transaction(failure)) {
@@ -433,7 +435,8 @@ void pg_connection::note_reports() noexcept {
 }
 
 bool pg_connection::reconnect() {
-  auto again = pg_channel::connect(node_->info, kind_, control_->until.sooner(deadline::after(system_clock_source().now(), node_->connect_timeout)));
+  const auto latest = control_->until.sooner(deadline::after(system_clock_source().now(), node_->connect_timeout));
+  auto again = pg_channel::connect(node_->info, kind_, {latest});
   if (!again) return false;
   channel_ = std::move(*again);
   opened_at_ = system_clock_source().now();

@@ -85,7 +85,7 @@ void pg_driver::resolve(db_connection& connection, transaction_end& end, deadlin
     // As long as it is in progress, and while the server starts again.
     for (auto pause = 5ms; !limit.passed(system_clock_source().now()); pause = std::min(2 * pause, 100ms)) {
       const auto outcome = ask_outcome(node_->info, *transaction, true, limit.sooner(deadline::after(system_clock_source().now(), config_.connect_timeout)));
-      if (settle_outcome(outcome, end)) return;
+      if (settle_outcome(outcome.outcome, end)) return;
       std::this_thread::sleep_for(pause);
     }
   } catch (...) {  // then it stays unknown
@@ -99,22 +99,32 @@ bool pg_driver::async_query(const std::shared_ptr<query_operation>& operation, d
     const std::scoped_lock lock{lanes_mutex_};
     if (draining_) return false;
     if (!lanes_) {
-      io_runner_config one;
-      one.threads = 1;
-      one.thread_name = "spillway-db-q";
-      one.on_exception = exception_report(config_.database);
-      lanes_runner_ = std::make_unique<io_runner>(one);
-      lanes_runner_->start();
-      lanes_context_.store(&lanes_runner_->context(0), std::memory_order_release);
+      if (!config_.query_executor) start_lanes_thread();
       pg_lanes_config limits;
       limits.connections = config_.query_connections;
       limits.max_waiting = config_.database.max_waiters;
       limits.max_result_bytes = config_.database.max_result_bytes;
-      lanes_ = std::make_shared<pg_lanes>(node_, limits, lanes_runner_->executor());
+      lanes_ = std::make_shared<pg_lanes>(node_, limits, config_.query_executor ? config_.query_executor : lanes_runner_->executor());
     }
     lanes = lanes_;
   }
   return lanes->submit(operation, until);
+}
+
+void pg_driver::start_lanes_thread() {
+  io_runner_config one;
+  one.threads = 1;
+  one.thread_name = "spillway-db-q";
+  one.on_exception = exception_report(config_.database);
+  lanes_runner_ = std::make_unique<io_runner>(one);
+  lanes_runner_->start();
+  lanes_context_.store(&lanes_runner_->context(0), std::memory_order_release);
+}
+
+void pg_driver::give_up(bool now) {
+  node_->given_up.store(now, std::memory_order_relaxed);
+  const std::scoped_lock lock{lanes_mutex_};
+  if (now && lanes_) lanes_->cut();
 }
 
 bool pg_driver::is_own_thread() const noexcept {

@@ -37,9 +37,13 @@ class pg_driver final : public db_driver {
   [[nodiscard]] std::string_view probe_sql() const noexcept override { return "SELECT 1"; }
   [[nodiscard]] statement_cache_stats cache_stats() const noexcept override;
 
+  /// Of a router: nobody is there any more, or somebody is again. What runs there is ended, and connecting fails at once.
+  void give_up(bool now);
   [[nodiscard]] const std::shared_ptr<pg_node>& node() const noexcept { return node_; }
 
  private:
+  void start_lanes_thread();  // under lanes_mutex_
+
   postgres_config config_;
   std::shared_ptr<pg_node> node_;
   pg_cleaner cleaner_;

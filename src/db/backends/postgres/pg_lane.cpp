@@ -203,6 +203,8 @@ void pg_lane::stop_abandoned(pg_canceller& canceller, time_point now, std::chron
   ever_cancelled_ = true;
 }
 
+void pg_lane::cut() { fail(db_error{db_errc::connection_lost, "the server was given up"}); }
+
 void pg_lane::fail(db_error why) {
   if (closed_) return;
   const auto keep = shared_from_this();

@@ -64,6 +64,8 @@ class pg_lane : public std::enable_shared_from_this<pg_lane> {
   /// Hands what was sent to the kernel.
   void flush();
   /// Closes the connection; what is under way is forgotten.
+/// Leaves what is under way to others.
+  void cut();
   void close();
 
   [[nodiscard]] std::size_t in_flight() const noexcept { return under_way_.size(); }

@@ -122,7 +122,7 @@ void pg_lanes::connect_if_needed() {
   // A thread of its own, as resolving a name blocks.
   std::thread{[this, gate = gate_, node = node_] {
     const auto until = deadline::after(system_clock_source().now(), node->connect_timeout);
-    auto channel = std::make_shared<result<pg_channel, db_error>>(pg_channel::connect(node->info, session_kind::read, until));
+    auto channel = std::make_shared<result<pg_channel, db_error>>(pg_channel::connect(node->info, session_kind::read, {until, nullptr, node->lost()}));
     const std::scoped_lock lock{gate->mutex};
     if (!gate->open) return;
     boost::asio::post(executor_, [self = shared_from_this(), channel] { self->connected(std::move(*channel)); });
@@ -207,6 +207,7 @@ void pg_lanes::sweep() {
   std::erase_if(watched_, [&](const std::weak_ptr<lane_query>& each) {
     const auto query = each.lock();
     if (!query) return true;
+    if (query->operation && query->operation->is_abandoned()) answer(*query, db_errc::cancelled);
     if (query->until.passed(now)) answer(*query, db_error{db_errc::timed_out, "the answer did not come in time", 0, {}});
     return false;  // until it is gone: what nobody waits for is cancelled below
   });
@@ -218,6 +219,12 @@ void pg_lanes::sweep() {
 
 void pg_lanes::fail_waiting(const db_error& why) {
   for (const auto& query : std::exchange(queue_, {})) answer(*query, why);
+}
+
+void pg_lanes::cut() {
+  boost::asio::post(executor_, [self = shared_from_this()] {
+    for (const auto& lane : std::vector{self->lanes_}) lane->cut();
+  });
 }
 
 void pg_lanes::close() {

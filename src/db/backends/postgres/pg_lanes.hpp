@@ -37,6 +37,8 @@ class pg_lanes final : public std::enable_shared_from_this<pg_lanes>, public pg_
 
   /// False: it is closed, and the operation is still the caller's.
   [[nodiscard]] bool submit(const std::shared_ptr<query_operation>& operation, deadline until);
+  /// Nobody is there any more, whatever the connections say.
+  void cut();
   /// Refuses what comes from now on, and closes the connections when everything under way is answered.
   void close();
 

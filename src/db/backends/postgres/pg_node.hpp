@@ -28,6 +28,9 @@ struct pg_node {
   /// The router has given the node up: whoever waits for an answer of it is told that it is lost.
   std::atomic<bool> given_up{false};
 
+  /// For the waits of its sessions.
+  [[nodiscard]] const std::atomic<bool>* lost() const noexcept { return in_cluster ? &given_up : nullptr; }
+
   pg_cache_counters statements;
   /// Raised when a schema change has made prepared statements useless: every session then forgets its own.
   std::atomic<std::uint64_t> statement_generation{0};

@@ -12,10 +12,11 @@
 
 namespace spillway::detail {
 
-/// A transaction by its number, and the timeline on which it had it.
+/// A transaction by its number, with what the number counts on.
 struct pg_transaction {
   std::uint64_t id{0};
   std::uint32_t timeline{0};
+  std::string statistics_began;  ///< Of the server, which loses them in a crash.
 
   /// The last of this session, if its number was asked for, and its commit is what was not answered.
   static std::optional<pg_transaction> of(const pg_connection& session);
@@ -26,11 +27,17 @@ enum class pg_outcome : std::uint8_t {
   aborted,
   in_progress,
   not_told,   ///< Nobody was there to be asked.
-  forgotten,  ///< The server is no primary, is on another timeline, or is too far on to know.
+  forgotten,  ///< The server is no primary, is on another timeline, or has crashed since: it cannot know.
 };
 
-/// Asks a server. `same_timeline`: else its answer does not count, for the number may have been given out again.
-pg_outcome ask_outcome(const pg_conninfo& server, const pg_transaction& transaction, bool same_timeline, deadline until);
+struct pg_outcome_answer {
+  pg_outcome outcome{pg_outcome::not_told};
+  /// `committed`: the commit lies before this.
+  pg_position place{};
+};
+
+/// Asks a server. `itself`: it is the one the transaction ran on. Else the caller knows that this one gives out no such number again.
+pg_outcome_answer ask_outcome(const pg_conninfo& server, const pg_transaction& transaction, bool itself, deadline until);
 
 /// Whether it is the last word; then `end` says so.
 bool settle_outcome(pg_outcome outcome, transaction_end& end);

@@ -40,26 +40,25 @@ bool pg_routed_query::start() {
 }
 
 bool pg_routed_query::ask(purpose why) {
-  std::shared_ptr<query_operation> caller;
-  {
-    const std::scoped_lock lock{mutex_};
-    if (!caller_ || askings_ >= most_askings) return false;
-    caller = caller_;
-  }
+  std::unique_lock lock{mutex_};
+  if (!caller_ || askings_ >= most_askings) return false;
   const auto now = system_clock_source().now();
   const auto ticket = cluster_->grant_query(question_, now, why == purpose::hedge);
   if (!ticket) return false;
-  {
-    const std::scoped_lock lock{mutex_};
-    question_.tried |= std::uint64_t{1} << ticket->node;
-    ++askings_;
-    ++under_way_;
+  if (why == purpose::hedge && !cluster_->may_hedge()) {
+    cluster_->finish_query(*ticket, now, query_end::cancelled);
+    return false;
   }
+  question_.tried |= std::uint64_t{1} << ticket->node;
+  ++askings_;
   auto handler = [self = shared_from_this(), ticket = *ticket, now](result<row_set, db_error> rows) { self->answered(ticket, now, std::move(rows)); };
-  if (cluster_->submit(*ticket, std::make_shared<query_operation>(sql_query{caller->query()}, std::move(handler)), until_)) return true;
+  const auto asked = std::make_shared<query_operation>(sql_query{caller_->query()}, std::move(handler));
+  under_way_.push_back(asked);
+  lock.unlock();
+  if (cluster_->submit(*ticket, asked, until_)) return true;
   cluster_->finish_query(*ticket, now, query_end::cancelled);
-  const std::scoped_lock lock{mutex_};
-  --under_way_;
+  lock.lock();
+  std::erase(under_way_, asked);
   return false;
 }
 
@@ -69,9 +68,9 @@ void pg_routed_query::answered(const route_ticket& ticket, time_point asked, res
   cluster_->finish_query(ticket, asked, end_of(end));
   {
     const std::scoped_lock lock{mutex_};
-    --under_way_;
+    ++answers_;
     if (!caller_) return;
-    if (!rows && under_way_ > 0) return;  // the other may still answer
+    if (!rows && answers_ < under_way_.size()) return;  // the other may still answer
   }
   if (!rows && is_of_the_node(rows.error()) && !until_.passed(system_clock_source().now()) && ask(purpose::instead)) return;
   complete(std::move(rows));
@@ -85,7 +84,7 @@ void pg_routed_query::arm() {
   timer_ = std::make_unique<boost::asio::steady_timer>(fallback_, *delay);
   timer_->async_wait([weak = weak_from_this()](const boost::system::error_code& stopped) {
     const auto self = weak.lock();
-    if (self && !stopped && self->cluster_->may_hedge()) (void)self->ask(purpose::hedge);
+    if (self && !stopped) (void)self->ask(purpose::hedge);
   });
 }
 
@@ -95,6 +94,7 @@ void pg_routed_query::complete(result<row_set, db_error> rows) {
   if (!caller) return;
   const auto work = std::move(work_);
   const auto timer = std::move(timer_);
+  for (const auto& each : std::exchange(under_way_, {})) each->abandon();  // the one that has answered does not mind
   lock.unlock();
   auto call = [caller, rows = std::move(rows)]() mutable {
     if (auto slot = caller->cancellation_slot(); slot.is_connected()) slot.clear();

@@ -10,16 +10,16 @@
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/steady_timer.hpp>
 
-#include <atomic>
 #include <memory>
 #include <mutex>
+#include <vector>
 
 namespace spillway::detail {
 
 /// Asks a node; if that is lost, another one; and if it takes long, and the budget allows, a second one meanwhile. The first good answer counts, what comes
 /// later is dropped.
 ///
-/// Threads: any.
+/// Threads: any. The watch's mutex comes after this one's.
 class pg_routed_query final : public std::enable_shared_from_this<pg_routed_query> {
  public:
   pg_routed_query(const std::shared_ptr<pg_cluster>& cluster, std::shared_ptr<query_operation> caller, const read_question& question, deadline until,
@@ -46,7 +46,8 @@ class pg_routed_query final : public std::enable_shared_from_this<pg_routed_quer
   boost::asio::executor_work_guard<boost::asio::any_completion_executor> work_;
   read_question question_;
   int askings_{0};
-  int under_way_{0};
+  std::vector<std::shared_ptr<query_operation>> under_way_;  // those that were asked, answered or not
+  std::size_t answers_{0};
   std::unique_ptr<boost::asio::steady_timer> timer_;
 };
 

@@ -73,22 +73,24 @@ class postgres_listener::body {
     }
     thread_ = std::thread{[this] { run(); }};
   }
-  ~body() {
+  ~body() { close(); }
+  body(const body&) = delete;
+  body& operator=(const body&) = delete;
+
+  void close() noexcept {
     {
       const std::scoped_lock lock{mutex_};
       stopped_ = true;
     }
     wake_.notify_all();
+    const std::scoped_lock lock{close_mutex_};
     if (thread_.joinable()) thread_.join();
   }
-  body(const body&) = delete;
-  body& operator=(const body&) = delete;
-
   [[nodiscard]] bool is_listening() const noexcept { return listening_; }
   [[nodiscard]] std::uint64_t connections() const noexcept { return connections_; }
   [[nodiscard]] db_error last_failure() const {
     const std::scoped_lock lock{mutex_};
-    return last_failure_;
+    return stopped_ ? db_error{db_errc::shutting_down} : last_failure_;
   }
 
  private:
@@ -113,7 +115,7 @@ class postgres_listener::body {
   /// Until the connection is lost, or the end.
   db_error listen_on(const pg_conninfo& server, decorrelated_backoff& backoff) {
     const auto soon = [this] { return deadline::after(system_clock_source().now(), config_.connect_timeout); };
-    auto channel = pg_channel::connect(server, session_kind::write, soon());
+    auto channel = pg_channel::connect(server, session_kind::write, {soon(), &stopped_});
     if (!channel) return channel.error();
     for (const auto& name : config_.channels) {
       const auto sql = "LISTEN " + quoted(name);
@@ -178,7 +180,8 @@ class postgres_listener::body {
   std::atomic<bool> stopped_{false};
   std::atomic<bool> listening_{false};
   std::atomic<std::uint64_t> connections_{0};
-  mutable std::mutex mutex_;  // guards what follows
+  std::mutex close_mutex_;    // held for the whole of close()
+  mutable std::mutex mutex_;  // guards what follows, but for the thread
   std::condition_variable wake_;
   db_error last_failure_;
   std::thread thread_;
@@ -186,9 +189,9 @@ class postgres_listener::body {
 
 postgres_listener::postgres_listener(postgres_listener_config config) : body_{std::make_unique<body>(std::move(config))} {}
 postgres_listener::~postgres_listener() = default;
-bool postgres_listener::is_listening() const noexcept { return body_ && body_->is_listening(); }
-std::uint64_t postgres_listener::connections() const noexcept { return body_ ? body_->connections() : 0; }
-db_error postgres_listener::last_failure() const { return body_ ? body_->last_failure() : db_error{db_errc::shutting_down}; }
-void postgres_listener::close() noexcept { body_.reset(); }
+bool postgres_listener::is_listening() const noexcept { return body_->is_listening(); }
+std::uint64_t postgres_listener::connections() const noexcept { return body_->connections(); }
+db_error postgres_listener::last_failure() const { return body_->last_failure(); }
+void postgres_listener::close() noexcept { body_->close(); }
 
 }  // namespace spillway

@@ -34,6 +34,7 @@ class primary_election {
   void may_have_restarted(node_index node) noexcept { words_[node].replace = true; }
   /// The node was silent for so long that it no longer counts as a second primary.
   void lapses(node_index node);
+  [[nodiscard]] bool has_lapsed(node_index node) const noexcept { return words_[node].lapsed; }
   /// It is of another system: what it said is void.
   void forget(node_index node);
 

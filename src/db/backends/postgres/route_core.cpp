@@ -36,7 +36,7 @@ void route_core::tick(time_point now, std::uint64_t random, std::vector<node_ind
       note(route_change_kind::node_returned, i);
     }
     if (election_.how() == primary_election::standing::contested && election_.role_of(i) == db_node_role::primary && node.state == reach::down &&
-        now - node.silent_since >= config_.claim_lapse) {
+        !election_.has_lapsed(i) && now - node.silent_since >= config_.claim_lapse) {
       election_.lapses(i);
     }
     if (!node.probing && now >= node.next_probe) {
@@ -55,7 +55,8 @@ time_point route_core::next_tick() const noexcept {
     const auto& node = nodes_[i];
     if (!node.probing) next = std::min(next, node.next_probe);
     if (const auto until = node.outlier.until()) next = std::min(next, *until);
-    if (election_.how() == primary_election::standing::contested && node.state == reach::down && election_.role_of(i) == db_node_role::primary) {
+    if (election_.how() == primary_election::standing::contested && node.state == reach::down && election_.role_of(i) == db_node_role::primary &&
+        !election_.has_lapsed(i)) {
       next = std::min(next, node.silent_since + config_.claim_lapse);
     }
   }

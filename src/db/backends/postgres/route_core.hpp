@@ -72,6 +72,7 @@ class route_core {
   [[nodiscard]] std::vector<route_change> take_changes();
   /// Each node with its reason, in one line each.
   [[nodiscard]] std::string explain(const read_question& question, time_point now) const;
+  [[nodiscard]] std::uint32_t timeline() const noexcept { return reference_timeline(); }
   [[nodiscard]] routing_stats stats(time_point now) const;
 
  private:
