@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <regex>
+#include <utility>
 
 #include <poll.h>
 #include <sys/socket.h>
@@ -20,6 +21,9 @@ using namespace std::chrono_literals;
 
 /// How late a cancellation may be noticed.
 constexpr std::chrono::nanoseconds slice{5ms};
+
+/// How long what came between two looks may stay hidden.
+constexpr std::chrono::nanoseconds hidden_for{20ms};
 
 /// Of "FATAL:  28P01: password authentication failed", as PQERRORS_VERBOSE writes it in any language: the code and the rest of the line.
 struct refusal {
@@ -90,6 +94,23 @@ pg_wait pg_channel::wait(short events, const pg_limit& limit) noexcept {
   }
 }
 
+bool pg_channel::readable() noexcept { return wait(POLLIN, {deadline::after(system_clock_source().now(), 0ns)}) == pg_wait::ready; }
+
+pg_wait pg_channel::receive(short events, const pg_limit& limit) noexcept {
+  const bool hidden = may_hide();
+  // So before each wait there is a look at what lies there already. Something may still come between a look that finds the socket silent and one that
+  // takes in a part of it, which is why the wait is a short one.
+  looked_ = hidden && !looked_;
+  if (!looked_) {
+    auto bounded = limit;
+    if (hidden) bounded.until = limit.until.sooner(deadline::after(system_clock_source().now(), hidden_for));
+    const auto waited = wait(events, bounded);
+    const bool again = hidden && waited == pg_wait::timed_out && !limit.until.passed(system_clock_source().now());
+    if (waited != pg_wait::ready && !again) return waited;
+  }
+  return PQconsumeInput(handle_.get()) == 1 ? pg_wait::ready : pg_wait::lost;
+}
+
 void pg_channel::flush() noexcept {
   if (PQflush(handle_.get()) < 0) lost_ = true;
 }
@@ -106,11 +127,11 @@ pg_wait pg_channel::next(const pg_limit& limit, pg_result& into) {
     if (const auto news = limit.news(); again && news != pg_wait::ready) return news;
     const int unsent = PQflush(connection);
     const short events = unsent > 0 ? POLLIN | POLLOUT : POLLIN;
-    if (const auto waited = wait(events, limit); waited != pg_wait::ready) return waited;
-    // What it has read before it failed may hold the reason, so what follows is another look.
-    if (PQconsumeInput(connection) == 0) {
-      if (lost_) return pg_wait::lost;
-      lost_ = true;
+    if (const auto received = receive(events, limit); received == pg_wait::lost) {
+      // What it has read before it failed may hold the reason, so what follows is another look.
+      if (std::exchange(lost_, true)) return pg_wait::lost;
+    } else if (received != pg_wait::ready) {
+      return received;
     }
   }
 }

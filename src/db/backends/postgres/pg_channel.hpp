@@ -49,14 +49,23 @@ class pg_channel {
   [[nodiscard]] bool lost() const noexcept { return lost_ || PQstatus(handle_.get()) == CONNECTION_BAD; }
   [[nodiscard]] std::string_view last_words() const noexcept { return PQerrorMessage(handle_.get()); }
 
+  /// Waits for events of poll(2), and takes in what has come. `ready` does not promise that there is more than before: ask again.
+  pg_wait receive(short events, const pg_limit& limit) noexcept;
+  /// Whether a part of what has come may lie in the library of ciphers, while the socket is silent: where libpq had room for some of a record of TLS,
+  /// it keeps the rest there, and does not tell.
+  [[nodiscard]] bool may_hide() const noexcept { return PQsslInUse(handle_.get()) != 0 || PQgssEncInUse(handle_.get()) != 0; }
+  /// Whether the socket has something, now.
+  [[nodiscard]] bool readable() noexcept;
+
+ private:
   /// Waits for events of poll(2).
   pg_wait wait(short events, const pg_limit& limit) noexcept;
 
- private:
   explicit pg_channel(pg_handle handle) noexcept : handle_{std::move(handle)} {}
 
   pg_handle handle_;
   bool lost_{false};
+  bool looked_{false};  // `receive` has not waited the last time
 };
 
 }  // namespace spillway::detail

@@ -40,9 +40,8 @@ pg_wait pg_connection::drain_output(const pg_limit& limit) {
     const int left = PQflush(channel_.raw());
     if (left == 0) return pg_wait::ready;
     if (left < 0) return pg_wait::lost;
-    if (const auto waited = channel_.wait(POLLIN | POLLOUT, limit); waited != pg_wait::ready) return waited;
-    // An error that the server reports meanwhile: it then reads the rest and drops it.
-    if (PQconsumeInput(channel_.raw()) == 0) return pg_wait::lost;
+    // There is something to take in, too, if the server reports an error: it then reads the rest and drops it.
+    if (const auto waited = channel_.receive(POLLIN | POLLOUT, limit); waited != pg_wait::ready) return waited;
   }
 }
 
@@ -67,8 +66,7 @@ db_error pg_connection::finish_simple(const pg_limit& limit, std::uint64_t& rows
       const int length = PQgetCopyData(channel_.raw(), &row, 1);
       if (row != nullptr) PQfreemem(row);
       if (length == 0) {
-        if (const auto waited = channel_.wait(POLLIN, limit); waited != pg_wait::ready) return judge(waited);
-        if (PQconsumeInput(channel_.raw()) == 0) return judge(pg_wait::lost);
+        if (const auto waited = channel_.receive(POLLIN, limit); waited != pg_wait::ready) return judge(waited);
       }
       if (length < 0) mode_ = mode::simple;
       continue;
@@ -186,9 +184,9 @@ result<std::uint64_t, db_error> pg_connection::copy_out(std::string_view sql, co
     const int length = PQgetCopyData(channel_.raw(), &raw, 1);
     const std::unique_ptr<char, free_row> row{raw};
     if (length == 0) {
-      auto waited = channel_.wait(POLLIN, limit());
-      if (waited == pg_wait::ready && PQconsumeInput(channel_.raw()) == 0) waited = pg_wait::lost;
-      if (waited != pg_wait::ready) return waited == pg_wait::lost ? lost(sql) : interrupted(waited, sql);
+      if (const auto waited = channel_.receive(POLLIN, limit()); waited != pg_wait::ready) {
+        return waited == pg_wait::lost ? lost(sql) : interrupted(waited, sql);
+      }
       continue;
     }
     if (length < 0) break;

@@ -108,13 +108,26 @@ void pg_lane::wait_readable() {
 }
 
 void pg_lane::on_readable() {
-  const bool well = PQconsumeInput(channel_.raw()) == 1;
-  read_answers();  // last words come before the end
-  if (closed_) return;
-  if (!well || channel_.lost()) return fail(pg_connection_lost(channel_.last_words()));
+  take_in();
+  if (!closed_) wait_readable();
+}
+
+void pg_lane::look_again() {
+  if (!closed_ && !under_way_.empty() && channel_.may_hide()) take_in();
+}
+
+void pg_lane::take_in() {
+  constexpr int most_looks{16};  // then it is the others' turn
+  bool last{false};
+  for (int looks = 0; !last && looks < most_looks; ++looks) {
+    last = !channel_.may_hide() || !channel_.readable();
+    const bool well = PQconsumeInput(channel_.raw()) == 1;
+    read_answers();  // last words come before the end
+    if (closed_) return;
+    if (!well || channel_.lost()) return fail(pg_connection_lost(channel_.last_words()));
+  }
   owner_.has_room();
   flush();
-  if (!closed_) wait_readable();
 }
 
 void pg_lane::read_answers() {

@@ -71,6 +71,8 @@ class pg_lane : public std::enable_shared_from_this<pg_lane> {
   [[nodiscard]] std::size_t in_flight() const noexcept { return under_way_.size(); }
   /// Since when the server has been at the oldest statement.
   [[nodiscard]] time_point head_since() const noexcept { return head_since_; }
+  /// From time to time: with TLS, something may have come that the socket did not tell of.
+  void look_again();
   /// Cancels the oldest statement on the server if nobody waits for it and it has run for `patience`. May hit the one behind it, which is then
   /// disturbed.
   void stop_abandoned(pg_canceller& canceller, time_point now, std::chrono::nanoseconds patience);
@@ -92,6 +94,7 @@ class pg_lane : public std::enable_shared_from_this<pg_lane> {
   void wait_readable();
   void wait_writable();
   void on_readable();
+  void take_in();
   void read_answers();
   void take(sent_query& head, const PGresult* answer);
   /// Before anything of a statement's answer is looked at, or libpq gathers all its rows.

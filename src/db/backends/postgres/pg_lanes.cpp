@@ -211,7 +211,10 @@ void pg_lanes::sweep() {
     if (query->until.passed(now)) answer(*query, db_error{db_errc::timed_out, "the answer did not come in time", 0, {}});
     return false;  // until it is gone: what nobody waits for is cancelled below
   });
-  for (const auto& lane : lanes_) lane->stop_abandoned(canceller_, now, patience);
+  for (const auto& lane : std::vector{lanes_}) {  // a copy, as one may break
+    lane->look_again();
+    lane->stop_abandoned(canceller_, now, patience);
+  }
   std::erase_if(queue_, [](const auto& query) { return !query->operation; });
   watch_deadlines();
   end_if_idle();
