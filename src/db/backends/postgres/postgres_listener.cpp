@@ -147,7 +147,7 @@ class postgres_listener::body {
         });
       }
       const auto until = deadline::after(system_clock_source().now(), config_.keepalive);
-      const auto waited = channel.wait(POLLIN, {until, &stopped_});
+      const auto waited = channel.receive(POLLIN, {until, &stopped_});
       if (waited == pg_wait::cancelled) return {};
       if (waited == pg_wait::timed_out) {
         const auto answered = pg_ask(channel, "SELECT 1", {}, {deadline::after(system_clock_source().now(), config_.connect_timeout), &stopped_});
