@@ -287,6 +287,18 @@ TEST_CASE("postgres_query.closing_answers_what_is_under_way_and_refuses_what_com
   CHECK(db.async_query(sql_query{"SELECT 1"}, 20s, use_future).get().error() == db_errc::shutting_down);
 }
 
+TEST_CASE("postgres_query.closing_ends_though_another_connection_is_being_made") {
+  const postgres_fixture fixture;
+  for (int round = 0; round < 100; ++round) {
+    auto db = fixture.open();
+    std::vector<std::future<result<row_set, db_error>>> asked;
+    for (int i = 0; i < 10; ++i) asked.push_back(db.async_query(sql_query{"SELECT 1"}, 20s, use_future));
+    for (auto& each : asked) CHECK(each.get().has_value());
+    std::this_thread::sleep_for(std::chrono::microseconds{round * 50});
+    CHECK(db.close().has_value());
+  }
+}
+
 TEST_CASE("postgres_query.a_blocking_one_takes_one_round_trip_and_no_transaction") {
   const postgres_fixture fixture;
   auto db = fixture.open();

@@ -131,6 +131,10 @@ void pg_lanes::connect_if_needed() {
 
 void pg_lanes::connected(result<pg_channel, db_error> channel) {
   --connecting_;
+  {
+    const std::scoped_lock lock{gate_->mutex};
+    if (!gate_->open) return;  // all is over since this was posted, and nobody would close it
+  }
   if (channel) {
     next_try_.reset();
     backoff_.reset();
