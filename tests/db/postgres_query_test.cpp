@@ -20,6 +20,7 @@
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <vector>
 
 using namespace spillway;
@@ -313,4 +314,33 @@ TEST_CASE("postgres_query.a_blocking_one_takes_one_round_trip_and_no_transaction
   CHECK(db.query(sql_query{"SELECT pg_sleep(600)"}, 20ms).error() == db_errc::timed_out);
   CHECK(db.query(sql_query{"SELECT 5"}).value()[0].as<int>() == 5);  // the session is as good as before
   CHECK(db.read([](read_session& s) { return s.query_one<int>("SELECT 6"); }).value() == 6);
+}
+
+TEST_CASE("postgres_query.the_shared_connections_may_live_on_an_executor_of_the_program") {
+  const postgres_fixture fixture;
+  boost::asio::io_context context{1};
+  auto config = fixture.config();
+  config.query_executor = context.get_executor();
+  std::optional<database> db{open_postgres(config).value()};
+  int answered{0};
+  std::thread::id where;
+  for (int i = 0; i < 100; ++i) {
+    db->async_query(sql_query{"SELECT $1::int", i}, 10s, [&, i](result<row_set, db_error> rows) {
+      CHECK(rows.value()[0].get<int>(0) == i);
+      where = std::this_thread::get_id();
+      if (++answered == 100) context.stop();
+    });
+  }
+  CHECK(answered == 0);  // nobody has run it
+  context.run();
+  CHECK(answered == 100);
+  CHECK(where == std::this_thread::get_id());
+  // What is under way when the database is closed is answered all the same.
+  bool last{false};
+  db->async_query(sql_query{"SELECT 1"}, 10s, [&](result<row_set, db_error> rows) { last = rows.has_value(); });
+  CHECK(db->close().has_value());
+  db.reset();
+  context.restart();
+  context.run();
+  CHECK(last);
 }

@@ -25,8 +25,8 @@ struct postgres_config {
   std::size_t readers{8};                             ///< Sessions that read. In [1, 1'000].
   std::size_t writers{4};                             ///< Sessions that write. In [1, 1'000].
   std::size_t query_connections{4};                   ///< What all `async_query` share. In [0, 64]; 0: each takes a session that reads, and a thread.
-  /// Where those live: an executor that runs one thing at a time, as a strand or the context of one thread does, and outlives what is asked on it. A program
-  /// that asks from there saves the way to another thread and back. None: a thread of their own.
+  /// Where those live: an executor that runs one thing at a time, as a strand or the context of one thread does. A program that asks from there saves the
+  /// way to another thread and back. It must run until the database is closed and it has nothing left to do. None: a thread of their own.
   boost::asio::any_io_executor query_executor{};
   std::string application_name{"spillway"};           ///< As the server's own views show it. At most 63 bytes.
   std::chrono::milliseconds connect_timeout{5'000};   ///< For one session to be opened. In [1 ms, 1 h].

@@ -31,7 +31,7 @@ class writers {
       threads_.push_back(std::async(std::launch::async, [this, &db, i] {
         std::vector<std::int64_t> committed;
         for (std::int64_t n = 0; !stop_; ++n) {
-          const auto id = (i + 1) * 1'000'000'000 + n;
+          const auto id = std::int64_t{i + 1} * 1'000'000'000 + n;
           session_options options{20s};
           const auto done = db.run_tx([&](write_session& s) { return s.execute("INSERT INTO entry (id) VALUES ($1)", id); }, options);
           if (done) {

@@ -241,12 +241,14 @@ void pg_lanes::close() {
   }
   boost::asio::post(executor_, [self = shared_from_this()] {
     self->closing_ = true;
+    self->kept_ = self;
     self->end_if_idle();
   });
 }
 
 void pg_lanes::end_if_idle() {
   if (!closing_) return;
+  const auto keep = shared_from_this();
   {
     const std::scoped_lock lock{mutex_};
     if (waiting_count_ > 0) return;
@@ -257,6 +259,7 @@ void pg_lanes::end_if_idle() {
   }
   timer_.cancel();
   for (const auto& lane : std::exchange(lanes_, {})) lane->close();
+  kept_.reset();
 }
 
 }  // namespace spillway::detail

@@ -83,6 +83,7 @@ class pg_lanes final : public std::enable_shared_from_this<pg_lanes>, public pg_
   boost::asio::steady_timer timer_;
   bool timer_runs_{false};
   bool closing_{false};
+  std::shared_ptr<pg_lanes> kept_;  // from closing to the end, as an executor of the program may get to it late
   std::size_t connecting_{0};
   decorrelated_backoff backoff_;
   std::optional<time_point> next_try_;
