@@ -167,6 +167,8 @@ cmd_rejoin() {
     cmd_halt "$node" INT
   fi
   rm -f "$folder/node$node/postmaster.pid"
+  # pg_rewind goes by the control file, which a promotion changes with the first checkpoint after it.
+  "${as_user[@]}" "$bin/psql" -qX -c CHECKPOINT "host=127.0.0.1 port=$(port_of "$2") user=spillway dbname=postgres" >>"$folder/rewind.log" 2>&1 || true
   if "${as_user[@]}" "$bin/pg_rewind" -N -D "$folder/node$node" --source-server="$(upstream_of "$2") dbname=postgres" >"$folder/rewind.log" 2>&1; then
     # The files of the other node came along, its port and name too.
     sed -i '/^port = /,$d' "$folder/node$node/postgresql.conf"

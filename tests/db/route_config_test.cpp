@@ -56,8 +56,8 @@ TEST_CASE("route_config.a_problem_names_field_value_and_range") {
 
 TEST_CASE("route_config.a_problem_names_the_node") {
   const auto problem = [](const std::vector<routing_node>& nodes) { return validate({}, nodes).error(); };
-  CHECK(problem({}) == "nodes is 0; it must be in [1, 64]");
-  CHECK(problem(std::vector<routing_node>(65, {"a"})) == "nodes is 65; it must be in [1, 64]");
+  CHECK(problem({}) == "nodes size is 0; it must be in [1, 64]");
+  CHECK(problem(std::vector<routing_node>(65, {"a"})) == "nodes size is 65; it must be in [1, 64]");
   CHECK(problem({{"a"}, {""}}) == "nodes[1].name length is 0; it must be in [1, 64]");
   CHECK(problem({{"a"}, {"b", 0.0}}) == "nodes[1].weight is 0; it must be in [0.01, 100]");
   CHECK(problem({{"a"}, {"b"}, {"a"}}) == "nodes[2].name is 'a', as that of another node; each must have its own");

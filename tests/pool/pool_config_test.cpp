@@ -55,3 +55,9 @@ TEST_CASE("pool_config.every_contradiction_names_field_value_and_range") {
     CHECK_THROWS_WITH_AS((fake_pool{config, std::make_shared<testing::fake_connector>(), context.get_executor()}), text.c_str(), std::invalid_argument);
   }
 }
+
+TEST_CASE("pool_config.a_pool_needs_a_connector") {
+  boost::asio::io_context context;
+  const std::shared_ptr<testing::fake_connector> none;
+  CHECK_THROWS_WITH_AS((pool<testing::fake_resource>{pool_config{}, none, context.get_executor()}), "pool: the connector is null", std::invalid_argument);
+}

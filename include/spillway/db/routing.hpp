@@ -38,7 +38,7 @@ struct routing_config {
   // Probes.
   std::chrono::milliseconds probe_interval{150};     ///< Between two probes of a node. In [10 ms, 10 s], below `max_sample_age`.
   std::chrono::milliseconds failover_interval{10};   ///< The same while there is no primary. In [5 ms, probe_interval].
-  std::chrono::milliseconds probe_timeout{200};      ///< For the answer to one. In [10 ms, 10 s].
+  std::chrono::milliseconds probe_timeout{250};      ///< For the answer to one; twice that if it has to connect first. In [10 ms, 10 s].
   backoff_config probe_backoff{std::chrono::milliseconds{50}, std::chrono::milliseconds{1'000}};  ///< Between probes of a node that fails.
   std::uint32_t down_after{2};                       ///< Probes in a row without an answer. A refused one is enough by itself. In [1, 100].
 

@@ -25,6 +25,7 @@
 #include <cstddef>
 #include <memory>
 #include <source_location>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -202,11 +203,16 @@ class pool : public pool_base {
   }
 
  private:
+  template <class Connector>
+  static std::shared_ptr<Connector> present(std::shared_ptr<Connector> connector) {
+    if (!connector) throw std::invalid_argument{"pool: the connector is null"};
+    return connector;
+  }
   static std::unique_ptr<detail::erased_connector> erase(std::shared_ptr<pool_connector<Resource>> connector) {
-    return std::make_unique<detail::connector_of<Resource>>(std::move(connector));
+    return std::make_unique<detail::connector_of<Resource>>(present(std::move(connector)));
   }
   static std::shared_ptr<pool_connector<Resource>> threaded(std::shared_ptr<blocking_connector<Resource>> connector) {
-    return std::make_shared<detail::threaded_connector<Resource>>(std::move(connector));
+    return std::make_shared<detail::threaded_connector<Resource>>(present(std::move(connector)));
   }
 };
 

@@ -5,6 +5,8 @@
 #include "db/backends/postgres/pg_outcome.hpp"
 #include "db/support/tcp_relay.hpp"
 
+#include <spillway/metrics/metrics_registry.hpp>
+
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 
@@ -212,7 +214,10 @@ TEST_CASE("failover.what_waits_for_a_primary_is_bounded_and_ends") {
   auto nothing = [](write_session&) {};
   db.async_write(nothing, session_options{60s},
                  boost::asio::bind_cancellation_slot(give_up.slot(), [&](std::exception_ptr, result<void, db_error> done) { second.set_value(done.error()); }));
-  // A third is refused once both wait.
+  metrics_registry registry;
+  const auto binding = bind(registry, "shop", db);
+  wait_until([&] { return expose(registry).find("spillway_db_waiting_for_node{database=\"shop\",operation=\"write\"} 2") != std::string::npos; });
+  // A third is refused as both wait.
   wait_until([&] { return write(3, session_options{1ms}).error() == db_errc::queue_full; });
   give_up.emit(boost::asio::cancellation_type::total);
   CHECK(second.get_future().get() == db_errc::cancelled);

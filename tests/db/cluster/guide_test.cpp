@@ -71,6 +71,12 @@ spillway::postgres_listener hear_of_orders(std::vector<std::string> nodes, std::
 }
 // [cluster_listen]
 
+// [cluster_notify]
+void tell_of_order(spillway::database& db, std::int64_t id) {
+  db.write([&](spillway::write_session& s) { return s.execute("SELECT pg_notify('orders', $1)", std::to_string(id)); }).value();
+}
+// [cluster_notify]
+
 }  // namespace
 
 TEST_CASE("cluster_guide.its_code_does_what_it_says") {
@@ -94,6 +100,6 @@ TEST_CASE("cluster_guide.its_code_does_what_it_says") {
   std::atomic<int> all{0};
   const auto listener = hear_of_orders(urls, [&](const std::string& id) { dropped += id == "7" ? 1 : 0; }, [&] { ++all; });
   wait_until([&] { return all == 1; });
-  db.write([](spillway::write_session& s) { return s.execute("SELECT pg_notify('orders', '7')"); }).value();
+  tell_of_order(db, 7);
   wait_until([&] { return dropped == 1; });
 }

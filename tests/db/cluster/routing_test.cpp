@@ -170,6 +170,12 @@ TEST_CASE("cluster.a_token_of_another_system_is_refused") {
   const auto read = db.read(server_of, with(token));
   REQUIRE_FALSE(read.has_value());
   CHECK(read.error() == db_errc::foreign_token);
+  // A write as well, and before anything of it is done: the place of its commit could not be added.
+  bool ran{false};
+  const auto written = db.write([&](write_session&) { ran = true; }, with(token));
+  REQUIRE_FALSE(written.has_value());
+  CHECK(written.error() == db_errc::foreign_token);
+  CHECK_FALSE(ran);
 }
 
 TEST_CASE("cluster.a_server_of_another_system_is_refused_at_the_start") {
@@ -212,7 +218,7 @@ TEST_CASE("cluster.the_start_says_what_is_wrong") {
   }
   SUBCASE("the same name twice") {
     config.nodes[1].name = "a";
-    CHECK_THROWS_WITH_AS((void)open_postgres_cluster(config), "postgres_cluster_config: nodes[1].name is 'a', as that of another node; each must have its own",
+    CHECK_THROWS_WITH_AS((void)open_postgres_cluster(config), "postgres_cluster_config.nodes[1].name is 'a', as that of another node; each must have its own",
                          std::invalid_argument);
   }
   SUBCASE("a url in the wrong place") {

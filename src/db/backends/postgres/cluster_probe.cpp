@@ -27,15 +27,17 @@ std::uint64_t number(const std::string& text) { return number_in(text.c_str()); 
 
 }  // namespace
 
-result<probe_answer, failed_probe> cluster_probe::ask(deadline until) {
-  if (!channel_ || channel_->lost()) {
+result<probe_answer, failed_probe> cluster_probe::ask(std::chrono::nanoseconds at_most) {
+  const bool connected = channel_ && !channel_->lost();
+  const auto until = deadline::after(system_clock_source().now(), connected ? at_most : 2 * at_most);
+  if (!connected) {
     channel_.reset();
-    auto connected = pg_channel::connect(info_, session_kind::read, {until});
-    if (!connected) {
+    auto made = pg_channel::connect(info_, session_kind::read, {until});
+    if (!made) {
       const bool late = until.passed(system_clock_source().now());
-      return failed_probe{late ? probe_failure::timed_out : failure_of(connected.error()), connected.error()};
+      return failed_probe{late ? probe_failure::timed_out : failure_of(made.error()), made.error()};
     }
-    channel_.emplace(std::move(*connected));
+    channel_.emplace(std::move(*made));
   }
   const auto row = pg_ask(*channel_, question, {}, {until});
   if (!row) {

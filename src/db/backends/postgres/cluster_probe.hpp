@@ -19,8 +19,8 @@ class cluster_probe {
  public:
   explicit cluster_probe(pg_conninfo info) : info_{std::move(info)} {}
 
-  /// Blocks until the answer or `until`; resolution of names has bounds of its own.
-  result<probe_answer, failed_probe> ask(deadline until);
+  /// Blocks for this long at most, for twice as long if it has to connect first; resolution of names has bounds of its own.
+  result<probe_answer, failed_probe> ask(std::chrono::nanoseconds at_most);
   [[nodiscard]] const std::string& where() const noexcept { return info_.where(); }
 
  private:

@@ -98,7 +98,7 @@ void cluster_watch::ask(node_index node) {
     const auto asked = system_clock_source().now();
     result<probe_answer, failed_probe> answer = failed_probe{probe_failure::lost, {}};
     try {
-      answer = self.probe.ask(deadline::after(asked, config_.probe_timeout));
+      answer = self.probe.ask(config_.probe_timeout);
     } catch (const std::exception& why) {  // no memory, most likely: it is asked again
       answer = failed_probe{probe_failure::lost, db_error{db_errc::engine_error, why.what()}};
     }
@@ -110,7 +110,8 @@ void cluster_watch::ask(node_index node) {
       if (answer->role == db_node_role::replica) self.as_standby = *answer;
       core_.probe_answered(node, {asked, answered}, *answer);
     } else {
-      self.last_failure = answer.error().error;
+      // That it is late now says less than why it would not have us before.
+      if (answer.error().why != probe_failure::timed_out || !self.last_failure.failed()) self.last_failure = answer.error().error;
       core_.probe_failed(node, answered, answer.error().why, random_());
     }
     notice();

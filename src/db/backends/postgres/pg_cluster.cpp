@@ -49,6 +49,9 @@ std::string name_of(const postgres_node& node, const pg_conninfo& info) { return
 postgres_cluster_config validated(postgres_cluster_config config) {
   if (!config.sessions.url.empty()) throw std::invalid_argument("postgres_cluster_config.sessions.url must be empty: the nodes have their own");
   if (config.sessions.query_executor) throw std::invalid_argument("postgres_cluster_config.sessions.query_executor must be empty: a cluster has a thread for these");
+  if (config.sessions.readers < 1 || config.sessions.readers > 1'000) {
+    throw std::invalid_argument(fmt::format("postgres_cluster_config.sessions.readers is {}; it must be in [1, 1000]", config.sessions.readers));
+  }
   config.routing.primary_read_sessions = config.sessions.readers;
   return config;
 }
@@ -58,12 +61,16 @@ std::vector<cluster_watch::watched> watched_of(const postgres_cluster_config& co
   std::vector<routing_node> names;
   for (std::size_t i = 0; i < config.nodes.size(); ++i) {
     const auto& node = config.nodes[i];
+    if (node.url.empty()) throw std::invalid_argument(fmt::format("postgres_cluster_config.nodes[{}].url is empty", i));
     auto info = pg_conninfo::parse(node.url, config.sessions.application_name);
     if (!info) throw std::invalid_argument(fmt::format("postgres_cluster_config.nodes[{}].url: {}", i, info.error()));
     names.push_back({name_of(node, *info), node.weight});
     made.push_back({names.back(), std::move(*info)});
   }
-  if (const auto fine = validate(config.routing, names); !fine) throw std::invalid_argument("postgres_cluster_config: " + fine.error());
+  if (const auto fine = validate(config.routing, names); !fine) {
+    const bool of_nodes = fine.error().starts_with("nodes");
+    throw std::invalid_argument((of_nodes ? "postgres_cluster_config." : "postgres_cluster_config.routing.") + fine.error());
+  }
   return made;
 }
 
@@ -138,10 +145,15 @@ result<void, db_error> pg_cluster::open(const boost::asio::any_io_executor& time
     each.writes.emplace(config, each.driver, session_kind::write, timers);
     each.reads.emplace(config, each.driver, session_kind::read, timers);
   }
-  // Of the others, one that is down must not hold this up.
-  auto& primary = nodes_[watch_.with([](route_core& core, auto) { return core.primary(); }).value_or(0)];
-  if (const auto warm = primary.reads->sessions().warm_up_for(config_.sessions.connect_timeout); !warm) return primary.reads->error_of(warm.error());
-  return {};
+  // Of the others, one that is down must not hold this up. A server may stumble at first, as one that is just starting does.
+  for (;;) {
+    auto& primary = nodes_[watch_.with([](route_core& core, auto) { return core.primary(); }).value_or(0)];
+    const auto warm = primary.reads->sessions().warm_up_for(config_.sessions.connect_timeout);
+    if (warm) return {};
+    auto why = primary.reads->error_of(warm.error());
+    if (why != db_errc::cannot_open || system_clock_source().now() >= until) return why;
+    watch_.wait(watch_.version(), system_clock_source().now() + 20ms);
+  }
 }
 
 result<void, db_error> pg_cluster::judge_start() {
@@ -154,6 +166,7 @@ result<void, db_error> pg_cluster::judge_start() {
     // Nobody answers: the first reason will do.
     const auto why = watch_.last_failure(i);
     if (!why.failed()) return db_error{db_errc::not_primary, explain({})};
+    if (why == db_errc::authentication_failed) return why;
   }
   return watch_.last_failure(0);
 }
@@ -214,10 +227,18 @@ session_step pg_cluster::next_read(session_search& search, time_point now) {
   }
   const bool crowded = search.last_refusal == errc::overloaded;  // it is there, and takes no more
   if (answer.action == route_action::wait && !crowded && !search.until.passed(now)) return hold(search, answer.at, answer.why);
-  return {.refusal = search.last_refusal.failed() ? search.last_refusal : refusal(answer.why)};
+  if (search.last_refusal.failed()) return {.refusal = search.last_refusal};
+  auto why = refusal(answer.why);
+  if (why == db_errc::not_primary) why = db_error{db_errc::no_fresh_node, std::string{why.message()}};  // nobody wants to write
+  return {.refusal = std::move(why)};
 }
 
 session_step pg_cluster::next_write(session_search& search, time_point now) {
+  // Found out before anything is done: the place of the commit could not be merged into it.
+  if (const auto* const token = search.options.token; token != nullptr && !token->empty()) {
+    const auto system = watch_.with([](route_core& core, auto) { return core.system(); });
+    if (system && *system != token->system()) return {.refusal = refusal(db_route_refusal::foreign_token)};
+  }
   if (search.tried != 0) {
     // The primary's pool has refused. If that is not over when this one has waited, it stands.
     if (now - search.asked >= config_.routing.buffer_for || search.until.passed(now) || !search.may_wait) return {.refusal = search.last_refusal};

@@ -65,7 +65,7 @@ result<void, std::string> validate(const routing_config& c, const std::vector<ro
   check.in("buffer_for", c.buffer_for, 0ms, 10min);
   check.in<std::size_t>("max_buffered", c.max_buffered, 0, 1'000'000);
   check.in("claim_lapse", c.claim_lapse, 1s, day);
-  check.in<std::size_t>("nodes", nodes.size(), 1, most_nodes);
+  check.in<std::size_t>("nodes size", nodes.size(), 1, most_nodes);
   std::set<std::string_view> names;
   for (std::size_t i = 0; i < nodes.size(); ++i) {
     check.in<std::size_t>(fmt::format("nodes[{}].name length", i), nodes[i].name.size(), 1, 64);

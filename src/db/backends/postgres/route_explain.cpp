@@ -21,8 +21,9 @@ std::string route_core::explain(const read_question& question, time_point now) c
   const auto who = primary();
   fmt::format_to(out, "system {}, epoch {}, timeline {}, primary {}", identity_.system().value_or(0), election_.epoch(), election_.timeline(),
                  who ? nodes_[*who].name : fmt::format("none ({})", to_string(primary_trouble())));
-  if (wanted.what == demand::kind::position) fmt::format_to(out, ", needs position {:x}", wanted.position);
+  if (wanted.what == demand::kind::position) fmt::format_to(out, ", needs position {:X}/{:X}", wanted.position >> 32U, wanted.position & 0xffff'ffffU);
   if (wanted.what == demand::kind::primary) fmt::format_to(out, ", only the primary is sure to be fresh enough");
+  if (question.prefer == read_preference::primary) fmt::format_to(out, ", the primary is asked for");
   if (wanted.what == demand::kind::refused) fmt::format_to(out, ", cannot be served: {}", to_string(wanted.why));
   for (node_index i = 0; i < nodes_.size(); ++i) {
     const auto& n = nodes_[i];
@@ -33,7 +34,7 @@ std::string route_core::explain(const read_question& question, time_point now) c
     if (verdict == db_node_state::fenced) fmt::format_to(out, " (on timeline {}; the newest is {})", election_.timeline_of(i), election_.newest_timeline());
     if (n.silent_probes > 0) fmt::format_to(out, ", silent for {} probes", n.silent_probes);
     if (n.outlier.is_out()) fmt::format_to(out, ", back in {} ms", milliseconds_of(*n.outlier.until() - now));
-    if (n.replay) fmt::format_to(out, ", replayed to {:x}, asked {} ms ago", n.replay->place.position, milliseconds_of(now - n.replay->when.asked));
+    if (n.replay) fmt::format_to(out, ", replayed to {:X}/{:X}, asked {} ms ago", n.replay->place.position >> 32U, n.replay->place.position & 0xffff'ffffU, milliseconds_of(now - n.replay->when.asked));
     fmt::format_to(out, ", {} in flight", n.in_flight);
   }
   return text;
