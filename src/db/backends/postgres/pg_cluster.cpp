@@ -398,13 +398,13 @@ std::optional<pg_position> pg_cluster::resolve(const session_search& search, con
     const auto primary = watch_.with([](route_core& core, auto) { return core.primary(); });
     if (primary) {
       const bool itself = *primary == search.node;
-      if (!itself) {
-        // A number that it had not come to before it took over may be another transaction's there.
-        const auto before = watch_.last_as_standby(*primary);
-        if (before.place.timeline != transaction->timeline || transaction->id >= before.next_transaction) return std::nullopt;
-      }
+      // A number that it had not come to before it took over may be another transaction's there. If that was not committed either, ours was not: it would
+      // have kept the number.
+      const auto before = watch_.last_as_standby(*primary);
+      const bool its_own = itself || (before.place.timeline == transaction->timeline && transaction->id < before.next_transaction);
       const auto soon = limit.sooner(deadline::after(now, config_.sessions.connect_timeout));
       const auto answer = ask_outcome(nodes_[*primary].driver->node()->info, *transaction, itself, soon);
+      if (!its_own && answer.outcome == pg_outcome::committed) return std::nullopt;
       if (settle_outcome(answer.outcome, end)) return answer.outcome == pg_outcome::committed ? std::optional{answer.place} : std::nullopt;
     }
     watch_.wait(seen, std::min(limit.at(), now + 20ms));
