@@ -31,7 +31,7 @@ struct server {
 
 /// The latest words of one node that were delivered, kept in the plainest way.
 struct delivered {
-  bool probed{false};  // sessions are on nodes that were probed
+  bool probed{false};
   time_point last_denial_answered{time_point::min()};
   time_point last_claim_asked{time_point::min()};
   std::uint32_t claimed{0};
@@ -160,6 +160,9 @@ class world {
     });
   }
 
+  /// None is given before it is known which system counts.
+  [[nodiscard]] bool has_sessions(node_index node) const { return told_[node].probed && core_.system(); }
+
   void hear(node_index node, const measured& when, bool primary, std::uint32_t timeline) {
     auto& told = told_[node];
     if (!primary) {
@@ -184,7 +187,7 @@ class world {
       const auto place = s.at;
       tokens_.push_back({router::system, place.timeline, place.position});
       later(now_ + duration{draw(3'000)}, [this, i, asked, place] {
-        if (!told_[i].probed) return;
+        if (!has_sessions(i)) return;
         hear(i, {asked, now_}, true, place.timeline);
         core_.committed(i, {asked, now_}, place);
       });
@@ -265,7 +268,7 @@ class world {
     if (asked < s.booted) return;
     const bool standby = s.role == db_node_role::replica;
     later(now_ + duration{draw(3'000)}, [this, i, asked, standby] {
-      if (!told_[i].probed) return;
+      if (!has_sessions(i)) return;
       if (standby) hear(i, {asked, now_}, false, 0);
       core_.role_reported(i, {asked, now_}, standby);
     });
@@ -276,7 +279,7 @@ class world {
     if (!s.up || s.role != db_node_role::replica) return;
     const auto asked = now_;
     later(now_ + duration{draw(3'000)}, [this, i, asked] {
-      if (!told_[i].probed) return;
+      if (!has_sessions(i)) return;
       hear(i, {asked, now_}, false, 0);
       core_.write_refused(i, {asked, now_}, draw(2) == 0 ? std::optional<bool>{} : std::optional{true});
     });
