@@ -25,6 +25,7 @@ struct server {
   bool up{true};
   db_node_role role{db_node_role::replica};
   wal_place at{1, 1'000};
+  std::uint32_t newest{1};  // the timeline it has the history of, and does not leave but for one that comes of it
   time_point booted{};
   time_point rebuilt_at{time_point::max()};
 };
@@ -198,10 +199,11 @@ class world {
     for (auto& s : servers_) {
       if (!s.up || s.role != db_node_role::replica || draw(3) == 0) continue;
       const auto& leader = any();
-      if (!leader.up || leader.role != db_node_role::primary || !is_before(s.at, leader.at)) continue;
+      if (!leader.up || leader.role != db_node_role::primary || !is_before(s.at, leader.at) || !comes_of(s.newest, leader.at.timeline)) continue;
       const auto far = leader.at.position - s.at.position;
       const auto to = s.at.position + (draw(2) == 0 ? far : draw(far + 1));
       s.at = place_on(leader.at.timeline, to);
+      s.newest = leader.at.timeline;
     }
   }
 
@@ -232,7 +234,7 @@ class world {
       switch (draw(3)) {
         case 0: other.up = false; break;
         case 1:  // a planned switchover
-          if (!is_before(s.at, other.at)) break;
+          if (!is_before(s.at, other.at) || !comes_of(s.newest, other.at.timeline)) break;
           s.at = other.at;
           other.role = db_node_role::replica;
           other.booted = now_;
@@ -243,6 +245,7 @@ class world {
     const auto timeline = static_cast<std::uint32_t>(parent_.size() + 1);
     parent_[timeline] = s.at;
     s.at.timeline = timeline;
+    s.newest = timeline;
     s.role = db_node_role::primary;
   }
   void build_anew() {
@@ -254,6 +257,7 @@ class world {
     if (best == nullptr || best == &s) return;
     s.up = false;
     s.at = best->at;
+    s.newest = best->at.timeline;
     s.role = db_node_role::replica;
     s.rebuilt_at = now_ + 700ms;  // longer than probes need to notice
   }
@@ -437,6 +441,10 @@ class world {
       timeline = from.timeline;
     }
     return earlier.position <= reach;
+  }
+  [[nodiscard]] bool comes_of(std::uint32_t earlier, std::uint32_t later) const {
+    while (later > earlier) later = parent_.at(later).timeline;
+    return later == earlier;
   }
   [[nodiscard]] wal_place place_on(std::uint32_t timeline, std::uint64_t position) const {
     while (timeline > 1 && position < parent_.at(timeline).position) timeline = parent_.at(timeline).timeline;
