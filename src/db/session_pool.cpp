@@ -29,11 +29,9 @@ pool_config config_of(const database_config& config, const db_driver& driver, se
 
 result<std::unique_ptr<db_connection>, open_failure> session_connector::open(deadline until) {
   auto opened = driver_->open(kind_, until);
+  if (opened) return std::move(*opened);
+  // Stays when a later one succeeds: whoever was refused because of it may ask only then.
   const std::scoped_lock lock{mutex_};
-  if (opened) {
-    last_failure_ = {};
-    return std::move(*opened);
-  }
   last_failure_ = std::move(opened).error();
   return open_failure{last_failure_.code(), std::string{last_failure_.message()}};
 }

@@ -98,6 +98,19 @@ TEST_CASE("session_pool.a_session_that_is_replaced_ends_at_once_and_only_those_o
   CHECK(fixture.driver->alive == 0);
 }
 
+TEST_CASE("session_pool.a_failure_is_told_in_full_even_if_an_opening_has_succeeded_since") {
+  counted_sessions fixture;
+  auto& sessions = *fixture.pool;
+  fixture.driver->failure = {db_errc::busy, "too many connections"};
+  const auto refused = sessions.sessions().acquire(1min);
+  REQUIRE(refused.error() == pool_errc::backend_down);
+  while (sessions.sessions().stats().opening > 0) std::this_thread::yield();
+  fixture.driver->failure = {};
+  while (!sessions.sessions().acquire(1min)) std::this_thread::yield();
+  CHECK(sessions.error_of(refused.error()) == db_errc::busy);
+  CHECK(sessions.error_of(refused.error()).message() == "too many connections");
+}
+
 TEST_CASE("session_pool.a_failure_of_earlier_is_not_told_of_a_host_that_does_not_answer_now") {
   counted_sessions fixture{50ms};
   auto& sessions = *fixture.pool;
