@@ -38,6 +38,17 @@ TEST_CASE("primary_election.who_claims_alone_is_the_primary") {
   CHECK(election.role_of(2) == db_node_role::unknown);
 }
 
+TEST_CASE("primary_election.a_claim_that_took_long_takes_nothing_back") {
+  primary_election election{2};
+  election.claims(0, 1, when(50ms, 10ms));
+  election.claims(0, 2, when(0ms, 200ms));  // promoted meanwhile
+  CHECK(election.timeline() == 2);
+  election.denies(0, when(10ms, 20ms));  // before the first of them
+  CHECK(election.how() == standing::settled);
+  election.denies(0, when(50ms, 5ms));
+  CHECK(election.how() == standing::none);
+}
+
 TEST_CASE("primary_election.the_newer_timeline_wins_and_fences_the_other") {
   primary_election election{2};
   election.claims(0, 1, when(0ms));

@@ -9,7 +9,10 @@ void primary_election::claims(node_index node, std::uint32_t timeline, const mea
   auto& said = words_[node];
   if (said.denial && !when.surely_after(*said.denial)) return;
   if (said.claim && !when.surely_after(*said.claim) && (said.claim->surely_after(when) || timeline < said.timeline)) return;  // old news
-  said = {.claim = when, .denial = std::nullopt, .timeline = timeline, .replace = false, .lapsed = false};
+  // It was the primary when the claim before was measured, too: what it said before that is not to count against this one.
+  auto measured_by = when;
+  if (said.claim) measured_by.asked = std::max(when.asked, said.claim->asked);
+  said = {.claim = measured_by, .denial = std::nullopt, .timeline = timeline, .replace = false, .lapsed = false};
   decide();
 }
 
