@@ -9,12 +9,15 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include <algorithm>
+#include <array>
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include <stdio.h>
 
@@ -121,30 +124,26 @@ int main(int argc, char** argv) {
   config.readers = 1;
   config.query_executor = context.get_executor();  // the connections live where the coroutines do
   auto together = open_postgres(config).value();
+  constexpr std::array clients{4, 8, 16};
+  std::array<std::vector<double>, clients.size()> of_pgbench;
   std::vector<double> of_blocking;
   std::vector<double> of_own_thread;
   std::vector<double> of_multiplexed;
   for (int round = 0; round < rounds; ++round) {
-    double best{0};
-    double of_eight{0};
-    for (const int clients : {4, 8, 16}) {
-      const double rate = pgbench(url, clients, seconds);
-      best = std::max(best, rate);
-      if (clients == 8) of_eight = rate;
-    }
-    const double threads = blocking(db, 8, length);
-    const double apart = multiplexed(db, context, 64, length);
-    const double shared = multiplexed(together, context, 64, length);
-    std::printf("pgbench -c 8 %.0f/s, best of 4, 8, 16 %.0f/s; 8 threads %.0f/s; 64 coroutines on 4 connections %.0f/s, on their own thread %.0f/s\n", of_eight,
-                best, threads, shared, apart);
+    for (std::size_t i = 0; i < clients.size(); ++i) of_pgbench[i].push_back(pgbench(url, clients[i], seconds));
+    of_blocking.push_back(blocking(db, 8, length));
+    of_own_thread.push_back(multiplexed(db, context, 64, length));
+    of_multiplexed.push_back(multiplexed(together, context, 64, length));
+    std::printf("pgbench -c 4, 8, 16: %.0f, %.0f, %.0f/s; 8 threads %.0f/s; 64 coroutines on 4 connections %.0f/s, on their own thread %.0f/s\n",
+                of_pgbench[0].back(), of_pgbench[1].back(), of_pgbench[2].back(), of_blocking.back(), of_multiplexed.back(), of_own_thread.back());
     std::fflush(stdout);
-    of_blocking.push_back(threads / of_eight);
-    of_multiplexed.push_back(shared / best);
-    of_own_thread.push_back(apart / best);
   }
-  bench::goal("P7.multiplexed_over_best_pgbench", bench::median(of_multiplexed), ">=", 1.4);
-  bench::goal("blocking_8_threads_over_pgbench_8", bench::median(of_blocking), ">=", 0.9);
-  std::printf("with the connections on a thread of their own: %.3f of the best pgbench\n", bench::median(of_own_thread));
+  // The best number of clients, not the best moment of the machine: by medians.
+  double best{0};
+  for (const auto& rates : of_pgbench) best = std::max(best, bench::median(rates));
+  bench::goal("P7.multiplexed_over_best_pgbench", bench::median(of_multiplexed) / best, ">=", 1.4);
+  bench::goal("blocking_8_threads_over_pgbench_8", bench::median(of_blocking) / bench::median(of_pgbench[1]), ">=", 0.9);
+  std::printf("with the connections on a thread of their own: %.3f of the best pgbench\n", bench::median(of_own_thread) / best);
   kill_the_idle(url, cluster);
   (void)together.close();
   context.restart();

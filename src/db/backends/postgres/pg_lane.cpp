@@ -8,6 +8,10 @@
 
 #include <utility>
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
 namespace spillway::detail {
 
 pg_lane::pg_lane(owner& by, std::shared_ptr<pg_node> node, pg_channel channel, const boost::asio::any_io_executor& executor,
@@ -26,12 +30,18 @@ void pg_lane::send(std::shared_ptr<lane_query> query) {
   const auto statement = pg_plan(cache_, asked.sql(), asked.values());
   if (!statement) return owner_.ended(std::move(query), statement.error(), false);
   if (auto refused = parameters_.assign(asked.values(), asked.sql()); refused.failed()) return owner_.ended(std::move(query), std::move(refused), false);
-  sent_query made;
-  made.query = std::move(query);
-  made.statement = *statement;
-  made.rows = std::make_shared<row_data>();
-  ++made.query->sent;
-  const bool well = send_commands(made);
+  sent_ptr made;
+  if (spare_.empty()) {
+    made = std::make_unique<sent_query>();
+  } else {
+    made = std::move(spare_.back());
+    spare_.pop_back();
+  }
+  made->query = std::move(query);
+  made->statement = *statement;
+  made->rows = std::make_shared<row_data>();
+  ++made->query->sent;
+  const bool well = send_commands(*made);
   const bool is_head = under_way_.empty();
   under_way_.push_back(std::move(made));
   if (!well) return fail(pg_connection_lost(channel_.last_words()));
@@ -86,9 +96,19 @@ bool pg_lane::send_deallocations(sent_query& made) {
   return true;
 }
 
+void pg_lane::gather() noexcept {
+  if (!closed_ && !gathers_) gathers_ = cork(true);
+}
+
+bool pg_lane::cork(bool on) noexcept {
+  const int value{on ? 1 : 0};
+  return ::setsockopt(PQsocket(channel_.raw()), IPPROTO_TCP, TCP_CORK, &value, sizeof value) == 0;
+}
+
 void pg_lane::flush() {
   if (closed_) return;
   const int unsent = PQflush(channel_.raw());
+  if (std::exchange(gathers_, false)) (void)cork(false);
   if (unsent < 0) return fail(pg_connection_lost(channel_.last_words()));
   if (unsent > 0) wait_writable();
 }
@@ -134,34 +154,49 @@ void pg_lane::read_answers() {
   auto* const connection = channel_.raw();
   while (!closed_ && !under_way_.empty() && PQisBusy(connection) == 0) {
     const pg_result given{PQgetResult(connection)};
-    if (under_way_.front().commands.front() != command::sync && !given) {
+    auto& head = *under_way_.front();
+    if (head.current() != command::sync && !given) {
       if (channel_.lost()) return;
-      auto& head = under_way_.front();
-      if (head.commands.front() == command::statement) answer(head);
+      if (head.current() == command::statement) answer(head);
       if (closed_) return;
-      head.commands.pop_front();
+      (void)head.step();
       head_changed();
     } else if (given && PQresultStatus(given.get()) == PGRES_PIPELINE_SYNC) {
-      auto& commands = under_way_.front().commands;
-      commands.pop_front();
-      if (commands.empty()) {
-        const auto head = std::move(under_way_.front());
-        under_way_.pop_front();
-      }
+      if (head.step()) end_head();
       if (!under_way_.empty()) head_changed();
     } else if (given) {
-      take(under_way_.front(), given.get());
+      take(head, given.get());
     } else {
       return;
     }
   }
 }
 
+void pg_lane::end_head() {
+  auto head = std::move(under_way_.front());
+  under_way_.pop_front();
+  head->clear();
+  spare_.push_back(std::move(head));
+}
+
+void pg_lane::sent_query::clear() noexcept {
+  query.reset();
+  statement.reset();
+  prepared = 0;
+  commands.clear();
+  answered_commands = 0;
+  rows.reset();
+  decoder.clear();
+  failure = {};
+  disturbed = false;
+  answered = false;
+}
+
 void pg_lane::head_changed() {
-  const auto& head = under_way_.front();
+  const auto& head = *under_way_.front();
   head_cancelled_ = false;
   head_since_ = system_clock_source().now();
-  if (head.commands.front() == command::statement) (void)PQsetSingleRowMode(channel_.raw());
+  if (head.current() == command::statement) (void)PQsetSingleRowMode(channel_.raw());
 }
 
 void pg_lane::take(sent_query& head, const PGresult* answer) {
@@ -186,16 +221,16 @@ void pg_lane::take(sent_query& head, const PGresult* answer) {
 void pg_lane::note_failure(sent_query& head, const PGresult* answer) {
   const auto state = sqlstate_of(answer);
   // What could not be deallocated is found out when its name is wanted again.
-  if (head.failure.failed() || (head.commands.front() == command::deallocate && !ends_session(state))) return;
+  if (head.failure.failed() || (head.current() == command::deallocate && !ends_session(state))) return;
   head.failure = pg_error(answer, head.statement->sql);
   const bool outdated = state == "0A000";  // the plan, by a change of the schema
   const bool forgotten = state == "26000";
-  const bool there_already = state == "42P05" && head.commands.front() == command::prepare;
+  const bool there_already = state == "42P05" && head.current() == command::prepare;
   head.disturbed = outdated || forgotten || there_already || ends_session(state) || (state == "57014" && ever_cancelled_);
   auto& statement = *head.statement;
   // If it was sent to be prepared again meanwhile, this says nothing of how that will end.
   if (!statement.on_server || statement.prepared != head.prepared) return;
-  if (outdated || forgotten || head.commands.front() == command::prepare) statement.on_server = false;
+  if (outdated || forgotten || head.current() == command::prepare) statement.on_server = false;
   // The old one goes first when the statement is sent again.
   if ((outdated || there_already) && !statement.name.empty()) cache_.not_dropped(statement.name);
 }
@@ -210,7 +245,7 @@ void pg_lane::answer(sent_query& head) {
 }
 
 void pg_lane::stop_abandoned(pg_canceller& canceller, time_point now, std::chrono::nanoseconds patience) {
-  if (under_way_.empty() || under_way_.front().query->operation || head_cancelled_ || now - head_since_ < patience) return;
+  if (under_way_.empty() || under_way_.front()->query->operation || head_cancelled_ || now - head_since_ < patience) return;
   if (!canceller.cancel_soon(channel_.raw())) return;  // too many hang: again a little later
   head_cancelled_ = true;
   ever_cancelled_ = true;
@@ -223,7 +258,7 @@ void pg_lane::fail(db_error why) {
   const auto keep = shared_from_this();
   std::deque<std::shared_ptr<lane_query>> unanswered;
   for (auto& sent : under_way_) {
-    if (!sent.answered) unanswered.push_back(std::move(sent.query));
+    if (!sent->answered) unanswered.push_back(std::move(sent->query));
   }
   close();
   owner_.broke(*this, std::move(unanswered), std::move(why));

@@ -14,6 +14,7 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/container/small_vector.hpp>
 
 #include <chrono>
 #include <cstddef>
@@ -21,6 +22,7 @@
 #include <deque>
 #include <memory>
 #include <optional>
+#include <vector>
 
 namespace spillway::detail {
 
@@ -61,11 +63,14 @@ class pg_lane : public std::enable_shared_from_this<pg_lane> {
   void start() { wait_readable(); }
   /// False: it was refused before it was sent, and has ended.
   void send(std::shared_ptr<lane_query> query);
+  /// More than one statement is about to be sent: what `send` hands over leaves with `flush`. libpq gives the kernel each Sync by itself, and each would
+  /// be a packet and wake the server.
+  void gather() noexcept;
   /// Hands what was sent to the kernel.
   void flush();
-  /// Closes the connection; what is under way is forgotten.
-/// Leaves what is under way to others.
+  /// Leaves what is under way to others.
   void cut();
+  /// Closes the connection; what is under way is forgotten.
   void close();
 
   [[nodiscard]] std::size_t in_flight() const noexcept { return under_way_.size(); }
@@ -82,15 +87,25 @@ class pg_lane : public std::enable_shared_from_this<pg_lane> {
   struct sent_query {
     std::shared_ptr<lane_query> query;
     std::shared_ptr<pg_prepared> statement;
-    std::uint64_t prepared{0};       // how often the statement had been by then
-    std::deque<command> commands{};  // whose answers have not been read
-    std::shared_ptr<row_data> rows{};
-    pg_row_decoder decoder{};
-    db_error failure{};
+    std::uint64_t prepared{0};  // how often the statement had been by then
+    boost::container::small_vector<command, 4> commands;
+    std::size_t answered_commands{0};
+    std::shared_ptr<row_data> rows;
+    pg_row_decoder decoder;
+    db_error failure;
     bool disturbed{false};
     bool answered{false};
-  };
 
+    [[nodiscard]] command current() const noexcept { return commands[answered_commands]; }
+    /// True: that was the last.
+    bool step() noexcept { return ++answered_commands == commands.size(); }
+    /// As new, but for the memory.
+    void clear() noexcept;
+  };
+  using sent_ptr = std::unique_ptr<sent_query>;
+
+  /// False where there are no packets, as over a socket of the file system.
+  bool cork(bool on) noexcept;
   void wait_readable();
   void wait_writable();
   void on_readable();
@@ -100,6 +115,7 @@ class pg_lane : public std::enable_shared_from_this<pg_lane> {
   /// Before anything of a statement's answer is looked at, or libpq gathers all its rows.
   void head_changed();
   void answer(sent_query& head);
+  void end_head();
   [[nodiscard]] bool send_commands(sent_query& made);
   [[nodiscard]] bool send_deallocations(sent_query& made);
   void note_failure(sent_query& head, const PGresult* answer);
@@ -113,10 +129,12 @@ class pg_lane : public std::enable_shared_from_this<pg_lane> {
   pg_statement_cache cache_;
   std::uint64_t generation_;
   pg_parameters parameters_;
-  std::deque<sent_query> under_way_;
+  std::deque<sent_ptr> under_way_;
+  std::vector<sent_ptr> spare_;  // no more than were ever under way
   time_point head_since_{};
   bool head_cancelled_{false};
   bool ever_cancelled_{false};
+  bool gathers_{false};
   bool writing_{false};
   bool closed_{false};
 };

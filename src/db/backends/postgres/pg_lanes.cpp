@@ -91,7 +91,10 @@ void pg_lanes::dispatch() {
     auto query = std::move(queue_.front());
     queue_.pop_front();
     const auto keep = lane->shared_from_this();
-    if (std::ranges::find(fed, keep) == fed.end()) fed.push_back(keep);
+    if (std::ranges::find(fed, keep) == fed.end()) {
+      fed.push_back(keep);
+      if (!queue_.empty()) lane->gather();
+    }
     lane->send(std::move(query));
   }
   for (const auto& lane : fed) lane->flush();

@@ -113,12 +113,11 @@ db_error pg_parameters::assign(std::span<const sql_value> values, std::string_vi
   formats_.clear();
   pointers_.clear();
   bytes_.clear();
-  std::vector<std::size_t> offsets;
-  offsets.reserve(values.size());
+  offsets_.clear();
   const auto add = [&](Oid type, int format, std::size_t offset) {
     types_.push_back(type);
     formats_.push_back(format);
-    offsets.push_back(offset);
+    offsets_.push_back(offset);
     lengths_.push_back(offset == no_value ? 0 : static_cast<int>(bytes_.size() - offset));
     if (format == text_format && offset != no_value) bytes_.push_back('\0');
   };
@@ -165,7 +164,7 @@ db_error pg_parameters::assign(std::span<const sql_value> values, std::string_vi
     }
   }
   bytes_.push_back('\0');  // something to point to
-  for (const auto offset : offsets) pointers_.push_back(offset == no_value ? nullptr : bytes_.data() + offset);
+  for (const auto offset : offsets_) pointers_.push_back(offset == no_value ? nullptr : bytes_.data() + offset);
   return {};
 }
 

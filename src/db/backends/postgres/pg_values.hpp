@@ -38,6 +38,7 @@ class pg_parameters {
   std::vector<const char*> pointers_;
   std::vector<int> lengths_;
   std::vector<int> formats_;
+  std::vector<std::size_t> offsets_;  // into the bytes, which move while they grow
   std::vector<char> bytes_;
 };
 
@@ -47,6 +48,8 @@ class pg_row_decoder {
   /// Appends the row of the result to `rows`, and the names of the columns if it has none yet.
   void append(const PGresult* result, int row, row_data& rows);
   void name_columns(const PGresult* result, row_data& rows);
+  /// For another result.
+  void clear() noexcept { forms_.clear(); }
 
  private:
   enum class form : std::uint8_t { text, integer, boolean, real, numeric, blob };
