@@ -29,7 +29,7 @@ class hedge_rule {
 
   /// A read was asked of a first node.
   void asked() noexcept;
-  /// It took this long. For one that was given up when the second answered: until then.
+  /// It took this long until the first answer, whichever node gave it: so one that was slow counts as such though its own answer was not waited for.
   void took(std::chrono::nanoseconds duration, time_point now) noexcept;
 
   /// How long to wait for the first before asking a second; none: too few were seen.

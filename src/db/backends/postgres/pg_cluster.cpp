@@ -487,9 +487,13 @@ bool pg_cluster::submit(const route_ticket& ticket, const std::shared_ptr<query_
 void pg_cluster::finish_query(const route_ticket& ticket, time_point asked, query_end how) {
   const auto now = system_clock_source().now();
   watch_.with([&](route_core& core, std::uint64_t random) { core.finished(ticket, now, how, now - asked, random); });
-  if (config_.routing.hedge_ratio <= 0 || how == query_end::cancelled) return;
+}
+
+void pg_cluster::query_took(time_point began) {
+  if (config_.routing.hedge_ratio <= 0) return;
+  const auto now = system_clock_source().now();
   const std::scoped_lock lock{hedge_mutex_};
-  hedge_.took(now - asked, now);
+  hedge_.took(now - began, now);
 }
 
 std::optional<std::chrono::nanoseconds> pg_cluster::hedge_delay() {

@@ -40,6 +40,7 @@ class pg_routed_query final : public std::enable_shared_from_this<pg_routed_quer
   const std::shared_ptr<pg_cluster> cluster_;
   const boost::asio::any_io_executor fallback_;
   const deadline until_;
+  const time_point began_{system_clock_source().now()};
 
   std::mutex mutex_;  // guards what follows
   std::shared_ptr<query_operation> caller_;  // null once it is answered
