@@ -82,7 +82,34 @@ TEST_CASE("bulk.the row the server stumbles over is named, straight into the tab
     CHECK(done.error() == db_errc::type_mismatch);
     CHECK(done.error().message() == "row 150: invalid input syntax for type bigint: \"x\" (22P02)");
   }
+  rows.resize(151);
+  CHECK(insert_items(db, rows, on_conflict::skip()).error().message() == "row 150: invalid input syntax for type bigint: \"x\" (22P02)");
   CHECK(names_of(db).empty());
+}
+
+TEST_CASE("bulk.skips in as many statements as the protocol needs, at any number of rows and columns") {
+  const postgres_database place;
+  auto db = open(place);
+  for (const std::size_t width : {1U, 300U, 1'000U}) {
+    CAPTURE(width);
+    bulk_target target{"wide", {}};
+    std::string columns;
+    for (std::size_t i = 0; i < width; ++i) {
+      target.columns.push_back("c" + std::to_string(i));
+      columns += (i == 0 ? "" : ", ") + target.columns.back() + (i == 0 ? " int PRIMARY KEY" : " int");
+    }
+    place.cluster.sql("DROP TABLE IF EXISTS wide; CREATE TABLE wide (" + columns + ")", 0, place.name);
+    std::int64_t known{0};
+    for (const std::int64_t count : {1, 16, 31, 100, 255, 256, 257, 600}) {
+      CAPTURE(count);
+      std::vector<std::vector<sql_value>> rows;
+      for (std::int64_t i = 0; i < count; ++i) rows.emplace_back(width, sql_value{i});
+      const auto done = db.write([&](write_session& s) { return bulk_insert(s, target, rows, on_conflict::skip()); }).value();
+      CHECK(done.skipped() == static_cast<std::uint64_t>(known));
+      known = count;
+      CHECK(db.read([](read_session& s) { return s.query_one<std::int64_t>("SELECT count(*) FROM wide"); }).value() == count);
+    }
+  }
 }
 
 TEST_CASE("bulk.goes into partitioned tables, columns of other types, and beside triggers") {

@@ -400,6 +400,7 @@ db_error pg_connection::lost(std::string_view sql) {
 db_error pg_connection::failed(const PGresult* answer, std::string_view sql) {
   const auto state = sqlstate_of(answer);
   auto error = pg_error(answer, sql);
+  failed_parameter_ = parameter_of(answer);
   if (ends_session(state) || channel_.lost()) dead_ = true;
   if (dead_ && error != db_errc::connection_lost) error = db_error{db_errc::connection_lost, std::string{error.message()}, error.native_code(), sql};
   if (state == "25006" && kind_ == session_kind::write) {

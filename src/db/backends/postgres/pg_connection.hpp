@@ -194,6 +194,7 @@ class pg_connection final : public db_connection {
   mode mode_{mode::pipeline};
   std::uint64_t cursors_{0};
   std::uint64_t copy_line_{0};  // of its data, that the COPY which failed last stumbled over; from 1
+  std::uint64_t failed_parameter_{0};  // that the statement which failed last stumbled over; from 1
   std::optional<std::string> transaction_id_;  // as pg_transaction reads it: "1234-00000001-1795662000.123456"
   std::optional<pg_position> position_;
   std::optional<std::uint64_t> replayed_;

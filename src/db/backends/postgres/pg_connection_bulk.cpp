@@ -7,7 +7,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
+#include <bit>
 #include <charconv>
 #include <iterator>
 #include <map>
@@ -18,9 +20,11 @@ namespace spillway::detail {
 
 namespace {
 
-/// Up to so many rows go by statements of their own; from there on the round trips of COPY, or of a temporary table, are the cheaper way.
+/// Up to so many rows go by statements of their own; from there on the round trips of COPY, or of a temporary table, which takes 2 ms, are the
+/// cheaper way. Measured: bulk_bench, "small batches".
 constexpr std::size_t few_to_insert{3};
-constexpr std::size_t few_to_merge{16};
+constexpr std::size_t few_to_skip{256};
+constexpr std::size_t few_to_update{48};
 constexpr std::size_t few_bytes{std::size_t{256} << 10U};
 constexpr std::size_t chunk_bytes{std::size_t{64} << 10U};
 
@@ -28,7 +32,7 @@ constexpr std::size_t chunk_bytes{std::size_t{64} << 10U};
 class first_rows {
  public:
   first_rows(const bulk_job& job, bulk_rows& rows) : width_{job.columns.size()} {
-    const auto most = job.kind == bulk_kind::insert ? few_to_insert : few_to_merge;
+    const auto most = job.kind == bulk_kind::insert ? few_to_insert : job.kind == bulk_kind::insert_or_skip ? few_to_skip : few_to_update;
     for (;;) {
       const auto values = rows.next();
       ended_ = !values;
@@ -136,8 +140,18 @@ result<std::uint64_t, db_error> pg_connection::bulk(const bulk_job& job, bulk_ro
   dropped_rows sink;
   if (first.ended()) {
     if (first.count() == 0) return std::uint64_t{0};
-    // Rows that are skipped cannot be to blame, so one statement takes them all.
-    if (job.kind == bulk_kind::insert_or_skip) return run(insert_sql(job, first.count()), first.values(0, first.count()), none, sink);
+    if (job.kind == bulk_kind::insert_or_skip) {
+      // A statement takes many; by powers of two, so that there are few different ones to prepare.
+      std::uint64_t inserted{0};
+      for (std::size_t row = 0, rows_at_once = 0; row < first.count(); row += rows_at_once) {
+        rows_at_once = std::bit_floor(std::min(first.count() - row, pg_most_parameters / job.columns.size()));
+        failed_parameter_ = 0;
+        const auto done = run(insert_sql(job, rows_at_once), first.values(row, rows_at_once), none, sink);
+        if (!done) return failed_parameter_ == 0 ? done.error() : error_of_row(row + (failed_parameter_ - 1) / job.columns.size(), done.error());
+        inserted += *done;
+      }
+      return inserted;
+    }
     auto sql = job.kind == bulk_kind::update ? update_sql(job) : insert_sql(job, 1);
     const bool may_repeat = !job.keys.empty() && first.count() > 1;
     if (may_repeat) sql += pg_returned_key_sql(job);
