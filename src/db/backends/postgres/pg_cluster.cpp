@@ -416,7 +416,9 @@ void pg_cluster::note_end(const session_search& search, pg_connection& connectio
   const auto now = system_clock_source().now();
   const auto index = static_cast<node_index>(search.node);
   const measured when{search.granted, now};
-  if (!place) place = connection.position();
+  // A place that was looked up is the primary's of now, and may be another node's.
+  const bool looked_up = place.has_value();
+  if (!looked_up) place = connection.position();
   const bool committed = !end.thrown && !end.failure.failed() && !end.returned.failed();
   const route_ticket ticket{index, search.epoch, static_cast<route_use>(search.use)};
   struct known {
@@ -431,7 +433,7 @@ void pg_cluster::note_end(const session_search& search, pg_connection& connectio
     } else if (standby) {
       core.role_reported(index, when, *standby);
     }
-    if (committed && place && place->flushed) core.committed(index, when, {place->timeline, place->lsn});
+    if (committed && !looked_up && place && place->flushed) core.committed(index, when, {place->timeline, place->lsn});
     return {core.system(), core.timeline()};
   });
   auto* const token = search.kind == session_kind::write ? search.options.token : nullptr;
