@@ -5,11 +5,13 @@
 
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <stdexcept>
+#include <thread>
 #include <utility>
 
 #include <fcntl.h>
@@ -132,7 +134,15 @@ void postgres_cluster::command(std::vector<std::string> arguments) const {
 void postgres_cluster::promote(int node) const { command({"promote", std::to_string(node)}); }
 void postgres_cluster::halt(int node, std::string_view signal) const { command({"halt", std::to_string(node), std::string{signal}}); }
 void postgres_cluster::resume(int node) const { command({"resume", std::to_string(node)}); }
-void postgres_cluster::lag(int node, int seconds) const { command({"lag", std::to_string(node), std::to_string(seconds)}); }
+void postgres_cluster::lag(int node, int seconds) const {
+  command({"lag", std::to_string(node), std::to_string(seconds)});
+  if (seconds == 0) return;
+  // The process that replays learns of it in its own time: what is committed until then may still be shown at once.
+  do {
+    sql("SELECT pg_current_xact_id()", 0);
+    std::this_thread::sleep_for(std::chrono::milliseconds{1});
+  } while (value("SELECT wait_event FROM pg_stat_activity WHERE backend_type = 'startup'", node) != "RecoveryApplyDelay");
+}
 void postgres_cluster::follow(int node, int upstream) const { command({"follow", std::to_string(node), std::to_string(upstream)}); }
 void postgres_cluster::rejoin(int node, int upstream) const { command({"rejoin", std::to_string(node), std::to_string(upstream)}); }
 

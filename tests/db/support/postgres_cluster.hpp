@@ -34,6 +34,7 @@ class postgres_cluster {
   /// Of INT, QUIT, KILL, and STOP, which freezes the server with all its sessions.
   void halt(int node, std::string_view signal = "INT") const;
   void resume(int node) const;
+  /// A replica of node 0 shows everything that much later; when this returns, it does.
   void lag(int node, int seconds) const;
   void follow(int node, int upstream) const;
   void rejoin(int node, int upstream) const;
