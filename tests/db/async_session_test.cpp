@@ -12,6 +12,7 @@
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/asio/thread_pool.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/use_future.hpp>
 
@@ -408,9 +409,13 @@ TEST_CASE("async_session.a_cancellation_in_the_second_run_reaches_that_run_and_n
       if (++runs == 1) return db_error{db_errc::serialization_failure};
       return s.query_one<int>(endless).value().value();
     };
-    db.async_run_tx(work, 60s, asio::bind_cancellation_slot(signal.slot(), [&](std::exception_ptr, int_result outcome) { answer.set_value(std::move(outcome)); }));
+    asio::thread_pool caller{1};  // where the signal belongs to: there alone it is emitted, and let go of
+    db.async_run_tx(work, 60s, asio::bind_cancellation_slot(signal.slot(), asio::bind_executor(caller, [&](std::exception_ptr, int_result outcome) {
+                      answer.set_value(std::move(outcome));
+                    })));
     wait_until([&] { return runs == 2; });
-    signal.emit(asio::cancellation_type::total);
+    asio::post(caller, [&] { signal.emit(asio::cancellation_type::total); });
+    caller.join();
     CHECK(answer.get_future().get().error() == db_errc::cancelled);
   }
   CHECK(rows_of(db) == 0);

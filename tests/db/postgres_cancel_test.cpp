@@ -42,13 +42,17 @@ class cancellable_write {
   template <class F>
   cancellable_write(database& db, F function) {
     db.async_write(std::move(function), 60s,
-                   boost::asio::bind_cancellation_slot(signal_.slot(), [this](const std::exception_ptr&, result<row_set, db_error> outcome) {
-                     if (!outcome) error_ = outcome.error();
-                     ended_ = clock_type::now();
-                     done_.set_value();
-                   }));
+                   boost::asio::bind_cancellation_slot(
+                       signal_.slot(), boost::asio::bind_executor(thread_, [this](const std::exception_ptr&, result<row_set, db_error> outcome) {
+                         if (!outcome) error_ = outcome.error();
+                         ended_ = clock_type::now();
+                         done_.set_value();
+                       })));
   }
-  void cancel() { signal_.emit(boost::asio::cancellation_type::total); }
+  ~cancellable_write() { thread_.join(); }
+  void cancel() {
+    boost::asio::post(thread_, [this] { signal_.emit(boost::asio::cancellation_type::total); });
+  }
   db_error wait() {
     done_.get_future().wait();
     return error_;
@@ -56,6 +60,7 @@ class cancellable_write {
   [[nodiscard]] clock_type::time_point ended() const { return ended_; }
 
  private:
+  boost::asio::thread_pool thread_{1};  // where the signal belongs to: there alone it is emitted, and let go of
   boost::asio::cancellation_signal signal_;
   db_error error_;
   clock_type::time_point ended_;

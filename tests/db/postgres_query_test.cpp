@@ -4,10 +4,13 @@
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/bind_executor.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/thread_pool.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/use_future.hpp>
 
@@ -145,9 +148,14 @@ TEST_CASE("postgres_query.a_cancelled_one_ends_at_once") {
   auto db = fixture.open();
   CHECK(answered(db) == 7);
   boost::asio::cancellation_signal signal;
-  auto done = db.async_query(sql_query{"SELECT pg_sleep(600)"}, 600s, boost::asio::bind_cancellation_slot(signal.slot(), use_future));
-  signal.emit(boost::asio::cancellation_type::terminal);
-  CHECK(done.get().error() == db_errc::cancelled);
+  boost::asio::thread_pool caller{1};  // where the signal belongs to: there alone it is emitted, and let go of
+  std::promise<db_error> done;
+  db.async_query(sql_query{"SELECT pg_sleep(600)"}, 600s,
+                 boost::asio::bind_cancellation_slot(
+                     signal.slot(), boost::asio::bind_executor(caller, [&](result<row_set, db_error> rows) { done.set_value(rows.error()); })));
+  boost::asio::post(caller, [&] { signal.emit(boost::asio::cancellation_type::terminal); });
+  CHECK(done.get_future().get() == db_errc::cancelled);
+  caller.join();
   CHECK(answered(db) == 7);
 }
 

@@ -8,7 +8,10 @@
 #include <spillway/metrics/metrics_registry.hpp>
 
 #include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/bind_executor.hpp>
 #include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/thread_pool.hpp>
 
 #include <doctest/doctest.h>
 
@@ -217,17 +220,21 @@ TEST_CASE("failover.what_waits_for_a_primary_is_bounded_and_ends") {
   };
   auto first = std::async(std::launch::async, [&] { return write(1, session_options{30s}); });
   boost::asio::cancellation_signal give_up;
+  boost::asio::thread_pool caller{1};  // where the signal belongs to: there alone it is emitted, and let go of
   std::promise<db_error> second;
   auto nothing = [](write_session&) {};
   db.async_write(nothing, session_options{60s},
-                 boost::asio::bind_cancellation_slot(give_up.slot(), [&](std::exception_ptr, result<void, db_error> done) { second.set_value(done.error()); }));
+                 boost::asio::bind_cancellation_slot(give_up.slot(), boost::asio::bind_executor(caller, [&](std::exception_ptr, result<void, db_error> done) {
+                   second.set_value(done.error());
+                 })));
   metrics_registry registry;
   const auto binding = bind(registry, "shop", db);
   wait_until([&] { return expose(registry).find("spillway_db_waiting_for_node{database=\"shop\",operation=\"write\"} 2") != std::string::npos; });
   // A third is refused as both wait.
   wait_until([&] { return write(3, session_options{1ms}).error() == db_errc::queue_full; });
-  give_up.emit(boost::asio::cancellation_type::total);
+  boost::asio::post(caller, [&] { give_up.emit(boost::asio::cancellation_type::total); });
   CHECK(second.get_future().get() == db_errc::cancelled);
+  caller.join();
   const auto late = write(4, session_options{50ms});
   REQUIRE_FALSE(late.has_value());
   CHECK(late.error() == db_errc::timed_out);
