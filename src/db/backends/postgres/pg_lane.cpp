@@ -8,9 +8,11 @@
 
 #include <utility>
 
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 namespace spillway::detail {
 
@@ -22,7 +24,13 @@ pg_lane::pg_lane(owner& by, std::shared_ptr<pg_node> node, pg_channel channel, c
       max_result_bytes_{max_result_bytes},
       cache_{node_->statement_cache, node_->statements},
       generation_{node_->statement_generation.load(std::memory_order_relaxed)} {
-  socket_.emplace(executor, PQsocket(channel_.raw()));
+  // A descriptor of its own: libpq closes the one it has as soon as the connection is lost, and then the number may be another socket's.
+  socket_.emplace(executor);
+  const int own = ::fcntl(PQsocket(channel_.raw()), F_DUPFD_CLOEXEC, 0);
+  error_code failed;
+  if (own >= 0) socket_->assign(own, failed);
+  if (own >= 0 && failed) ::close(own);
+  watched_ = own >= 0 && !failed;
 }
 
 void pg_lane::send(std::shared_ptr<lane_query> query) {
@@ -267,7 +275,6 @@ void pg_lane::fail(db_error why) {
 void pg_lane::close() {
   if (std::exchange(closed_, true)) return;
   under_way_.clear();
-  if (socket_) socket_->release();  // the descriptor is libpq's
   socket_.reset();
 }
 

@@ -60,6 +60,8 @@ class pg_lane : public std::enable_shared_from_this<pg_lane> {
 
   pg_lane(owner& by, std::shared_ptr<pg_node> node, pg_channel channel, const boost::asio::any_io_executor& executor, std::uint64_t max_result_bytes);
 
+  /// False: there was no descriptor left to watch the connection by, and it is of no use.
+  [[nodiscard]] bool is_watched() const noexcept { return watched_; }
   void start() { wait_readable(); }
   /// False: it was refused before it was sent, and has ended.
   void send(std::shared_ptr<lane_query> query);
@@ -124,7 +126,7 @@ class pg_lane : public std::enable_shared_from_this<pg_lane> {
   owner& owner_;
   std::shared_ptr<pg_node> node_;
   pg_channel channel_;
-  std::optional<boost::asio::posix::stream_descriptor> socket_;  // over the channel's own; released before that closes it
+  std::optional<boost::asio::posix::stream_descriptor> socket_;  // another descriptor of the channel's socket
   std::uint64_t max_result_bytes_;
   pg_statement_cache cache_;
   std::uint64_t generation_;
@@ -134,6 +136,7 @@ class pg_lane : public std::enable_shared_from_this<pg_lane> {
   time_point head_since_{};
   bool head_cancelled_{false};
   bool ever_cancelled_{false};
+  bool watched_{false};
   bool gathers_{false};
   bool writing_{false};
   bool closed_{false};

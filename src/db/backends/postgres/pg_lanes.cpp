@@ -139,14 +139,18 @@ void pg_lanes::connected(result<pg_channel, db_error> channel) {
     if (!gate_->open) return;  // all is over since this was posted, and nobody would close it
   }
   if (channel) {
-    next_try_.reset();
-    backoff_.reset();
     auto lane = std::make_shared<pg_lane>(*this, node_, std::move(*channel), executor_, config_.max_result_bytes);
-    lane->start();
-    lanes_.push_back(std::move(lane));
-    return dispatch();
+    if (lane->is_watched()) {
+      next_try_.reset();
+      backoff_.reset();
+      lane->start();
+      lanes_.push_back(std::move(lane));
+      return dispatch();
+    }
+    last_failure_ = {db_errc::cannot_open, "no file descriptor is left"};
+  } else {
+    last_failure_ = channel.error();
   }
-  last_failure_ = channel.error();
   next_try_ = system_clock_source().now() + backoff_.next(pause_generator());
   if (lanes_.empty() && connecting_ == 0) fail_waiting(last_failure_);
 }
