@@ -74,7 +74,7 @@ SPILLWAY_EXPORT result<std::uint64_t, db_error> bulk_update(write_session& sessi
 ///     bulk_insert(session, {"item", {"id", "name"}}, rows, on_conflict::skip()).value().skipped();
 ///     bulk_insert(session, {"item", {"id", "name"}}, rows, on_conflict::update({"id"})).value();
 ///
-/// The way is chosen by the engine and the number of rows. SQLite: one prepared statement. PostgreSQL: one statement for a few rows; COPY for
+/// The way is chosen by the engine and the number of rows. SQLite: one prepared statement. PostgreSQL: statements for a few rows; COPY for
 /// many, straight into the table or, where conflicts are not an error, into a temporary table and from there in one statement.
 ///
 /// The range is read once, row by row, in constant memory. While it is read the session may be busy: it must not use it.

@@ -17,8 +17,8 @@
 
 #include <functional>
 #include <future>
-#include <mutex>
 #include <map>
+#include <mutex>
 #include <vector>
 
 using namespace spillway;

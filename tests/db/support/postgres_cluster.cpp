@@ -5,13 +5,11 @@
 
 #include <array>
 #include <cerrno>
-#include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <stdexcept>
-#include <thread>
 #include <utility>
 
 #include <fcntl.h>
@@ -140,7 +138,6 @@ void postgres_cluster::lag(int node, int seconds) const {
   // The process that replays learns of it in its own time: what is committed until then may still be shown at once.
   do {
     sql("SELECT pg_current_xact_id()", 0);
-    std::this_thread::sleep_for(std::chrono::milliseconds{1});
   } while (value("SELECT wait_event FROM pg_stat_activity WHERE backend_type = 'startup'", node) != "RecoveryApplyDelay");
 }
 void postgres_cluster::follow(int node, int upstream) const { command({"follow", std::to_string(node), std::to_string(upstream)}); }

@@ -22,9 +22,13 @@ namespace {
 
 /// Up to so many rows go by statements of their own; from there on the round trips of COPY, or of a temporary table, which takes 2 ms, are the
 /// cheaper way. Measured: bulk_bench, "small batches".
-constexpr std::size_t few_to_insert{3};
-constexpr std::size_t few_to_skip{256};
-constexpr std::size_t few_to_update{48};
+constexpr std::size_t few(bulk_kind kind) noexcept {
+  switch (kind) {
+    case bulk_kind::insert: return 3;
+    case bulk_kind::insert_or_skip: return 256;
+    default: return 48;
+  }
+}
 constexpr std::size_t few_bytes{std::size_t{256} << 10U};
 constexpr std::size_t chunk_bytes{std::size_t{64} << 10U};
 
@@ -32,7 +36,7 @@ constexpr std::size_t chunk_bytes{std::size_t{64} << 10U};
 class first_rows {
  public:
   first_rows(const bulk_job& job, bulk_rows& rows) : width_{job.columns.size()} {
-    const auto most = job.kind == bulk_kind::insert ? few_to_insert : job.kind == bulk_kind::insert_or_skip ? few_to_skip : few_to_update;
+    const auto most = few(job.kind);
     for (;;) {
       const auto values = rows.next();
       ended_ = !values;

@@ -143,13 +143,12 @@ std::uint64_t copy_line_of(const PGresult* failed) noexcept {
 
 std::uint64_t parameter_of(const PGresult* failed) noexcept {
   const char* const field = PQresultErrorField(failed, PG_DIAG_CONTEXT);
-  // "unnamed portal parameter $3 = '...'", as the first of what stands there
+  // "unnamed portal parameter $3 = '...'": no portal of ours has a name.
   const std::string_view context{field == nullptr ? "" : field};
-  constexpr std::string_view word{" portal parameter $"};
-  const auto at = context.substr(0, context.find('\n')).find(word);
-  if (at == std::string_view::npos || at > std::string_view{"unnamed"}.size()) return 0;
+  constexpr std::string_view words{"unnamed portal parameter $"};
+  if (!context.starts_with(words)) return 0;
   std::uint64_t number{0};
-  std::from_chars(context.data() + at + word.size(), context.data() + context.size(), number);
+  std::from_chars(context.data() + words.size(), context.data() + context.size(), number);
   return number;
 }
 

@@ -27,10 +27,10 @@ pg_lane::pg_lane(owner& by, std::shared_ptr<pg_node> node, pg_channel channel, c
   // A descriptor of its own: libpq closes the one it has as soon as the connection is lost, and then the number may be another socket's.
   socket_.emplace(executor);
   const int own = ::fcntl(PQsocket(channel_.raw()), F_DUPFD_CLOEXEC, 0);
+  if (own < 0) return;
   error_code failed;
-  if (own >= 0) socket_->assign(own, failed);
-  if (own >= 0 && failed) ::close(own);
-  watched_ = own >= 0 && !failed;
+  socket_->assign(own, failed);
+  if (failed) ::close(own);
 }
 
 void pg_lane::send(std::shared_ptr<lane_query> query) {

@@ -61,9 +61,9 @@ class pg_lane : public std::enable_shared_from_this<pg_lane> {
   pg_lane(owner& by, std::shared_ptr<pg_node> node, pg_channel channel, const boost::asio::any_io_executor& executor, std::uint64_t max_result_bytes);
 
   /// False: there was no descriptor left to watch the connection by, and it is of no use.
-  [[nodiscard]] bool is_watched() const noexcept { return watched_; }
+  [[nodiscard]] bool is_watched() const noexcept { return socket_ && socket_->is_open(); }
   void start() { wait_readable(); }
-  /// False: it was refused before it was sent, and has ended.
+  /// It may be refused before it is sent, and has then ended.
   void send(std::shared_ptr<lane_query> query);
   /// More than one statement is about to be sent: what `send` hands over leaves with `flush`. libpq gives the kernel each Sync by itself, and each would
   /// be a packet and wake the server.
@@ -136,7 +136,6 @@ class pg_lane : public std::enable_shared_from_this<pg_lane> {
   time_point head_since_{};
   bool head_cancelled_{false};
   bool ever_cancelled_{false};
-  bool watched_{false};
   bool gathers_{false};
   bool writing_{false};
   bool closed_{false};
