@@ -123,15 +123,10 @@ void bulk_rows::refuse(std::uint64_t row, db_errc code, std::size_t column, std:
 
 db_error error_of_row(std::uint64_t row, const db_error& error) { return error.prefixed(fmt::format("row {}: ", row)); }
 
-std::string insert_sql(const bulk_job& job, std::size_t rows) {
-  auto sql = fmt::format("INSERT INTO {} ({}) VALUES ", job.table, fmt::join(job.columns, ", "));
-  std::size_t parameter{0};
-  for (std::size_t row = 0; row < rows; ++row) {
-    sql += row == 0 ? "(" : ", (";
-    for (std::size_t column = 0; column < job.columns.size(); ++column) sql += fmt::format("{}${}", column == 0 ? "" : ", ", ++parameter);
-    sql += ')';
-  }
-  return sql + conflict_sql(job);
+std::string insert_sql(const bulk_job& job) {
+  std::string places;
+  for (std::size_t i = 0; i < job.columns.size(); ++i) places += fmt::format("{}${}", i == 0 ? "" : ", ", i + 1);
+  return fmt::format("INSERT INTO {} ({}) VALUES ({}){}", job.table, fmt::join(job.columns, ", "), places, conflict_sql(job));
 }
 
 std::string conflict_sql(const bulk_job& job) {

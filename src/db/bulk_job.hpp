@@ -50,8 +50,8 @@ class SPILLWAY_EXPORT bulk_rows {
 /// The failure, said of a row.
 [[nodiscard]] SPILLWAY_EXPORT db_error error_of_row(std::uint64_t row, const db_error& error);
 
-/// An insert of so many rows at once, whose parameters are the values of the first row, then of the second, and so on.
-[[nodiscard]] SPILLWAY_EXPORT std::string insert_sql(const bulk_job& job, std::size_t rows);
+/// An insert of one row.
+[[nodiscard]] SPILLWAY_EXPORT std::string insert_sql(const bulk_job& job);
 /// An update of one row.
 [[nodiscard]] SPILLWAY_EXPORT std::string update_sql(const bulk_job& job);
 /// What stands behind the rows of an insert.

@@ -64,7 +64,7 @@ result<std::uint64_t, db_error> session_context::bulk(const bulk_job& job, bulk_
 }
 
 result<std::uint64_t, db_error> db_connection::bulk(const bulk_job& job, bulk_rows& rows) {
-  const auto sql = job.kind == bulk_kind::update ? update_sql(job) : insert_sql(job, 1);
+  const auto sql = job.kind == bulk_kind::update ? update_sql(job) : insert_sql(job);
   std::uint64_t written{0};
   while (const auto values = rows.next()) {
     row_data buffer;

@@ -16,14 +16,13 @@ TEST_CASE("bulk.on SQLite") {
 
 TEST_CASE("bulk.the statements") {
   bulk_job job{bulk_kind::insert, R"("t")", {R"("a")", R"("b")", R"("c")"}, {0}, {1, 2}};
-  CHECK(detail::insert_sql(job, 1) == R"(INSERT INTO "t" ("a", "b", "c") VALUES ($1, $2, $3))");
-  CHECK(detail::insert_sql(job, 2) == R"(INSERT INTO "t" ("a", "b", "c") VALUES ($1, $2, $3), ($4, $5, $6))");
+  CHECK(detail::insert_sql(job) == R"(INSERT INTO "t" ("a", "b", "c") VALUES ($1, $2, $3))");
   job.kind = bulk_kind::insert_or_skip;
-  CHECK(detail::insert_sql(job, 1) == R"(INSERT INTO "t" ("a", "b", "c") VALUES ($1, $2, $3) ON CONFLICT DO NOTHING)");
+  CHECK(detail::insert_sql(job) == R"(INSERT INTO "t" ("a", "b", "c") VALUES ($1, $2, $3) ON CONFLICT DO NOTHING)");
   job.kind = bulk_kind::insert_or_update;
   job.keys = {0, 1};
   job.set = {2};
-  CHECK(detail::insert_sql(job, 1) ==
+  CHECK(detail::insert_sql(job) ==
         R"(INSERT INTO "t" ("a", "b", "c") VALUES ($1, $2, $3) ON CONFLICT ("a", "b") DO UPDATE SET "c" = excluded."c")");
   job.kind = bulk_kind::update;
   CHECK(detail::update_sql(job) == R"(UPDATE "t" SET "c" = $3 WHERE "a" = $1 AND "b" = $2)");

@@ -5,7 +5,9 @@
 
 #include <spillway/db/postgres.hpp>
 
+#include <array>
 #include <chrono>
+#include <limits>
 #include <string>
 #include <thread>
 #include <tuple>
@@ -71,23 +73,75 @@ TEST_CASE("bulk.text with a NUL byte is refused by row and column, and nothing s
   CHECK(insert_items(db, items(0, 100), on_conflict::skip()).value().written == 100);
 }
 
+/// Few rows, and many.
+constexpr std::array<std::size_t, 2> sizes{40, 200};
+
 TEST_CASE("bulk.the row the server stumbles over is named, straight into the table and on the way to it") {
   const postgres_database place;
   auto db = open(place);
-  make_bulk_tables(db, "BYTEA");
-  std::vector<std::tuple<std::string, std::string, double>> rows;
-  for (int i = 0; i < 200; ++i) rows.emplace_back(i == 150 ? "x" : std::to_string(i), "name", 1.0);
-  for (const auto& conflict : {on_conflict::fail(), on_conflict::skip(), on_conflict::update({"id"})}) {
-    const auto done = insert_items(db, rows, conflict);
-    CHECK(done.error() == db_errc::type_mismatch);
-    CHECK(done.error().message() == "row 150: invalid input syntax for type bigint: \"x\" (22P02)");
+  place.cluster.sql("CREATE DOMAIN even AS int CHECK (VALUE % 2 = 0); CREATE TABLE t (id bigint PRIMARY KEY, short varchar(4), small smallint, even even)", 0,
+                    place.name);
+  struct bad_row {
+    std::vector<sql_value> values;
+    std::string_view why;
+  };
+  const std::vector<bad_row> bad_rows{{{"x", "ok", 1, 2}, R"(invalid input syntax for type bigint: "x" (22P02))"},
+                                      {{1'000, "too long", 1, 2}, "value too long for type character varying(4) (22001)"},
+                                      {{1'000, "ok", 70'000, 2}, R"(value "70000" is out of range for type smallint (22003))"},
+                                      {{1'000, "ok", 1, 3}, R"(value for domain even violates check constraint "even_check" (23514))"}};
+  for (const auto size : sizes) {
+    for (const auto& bad : bad_rows) {
+      CAPTURE(size);
+      CAPTURE(bad.why);
+      std::vector<std::vector<sql_value>> rows;
+      for (std::size_t i = 0; i < size; ++i) rows.push_back({static_cast<std::int64_t>(i), "ok", 1, 2});
+      rows[size - 2] = bad.values;
+      for (const auto& conflict : {on_conflict::fail(), on_conflict::skip(), on_conflict::update({"id"})}) {
+        const auto done = db.write([&](write_session& s) { return bulk_insert(s, {"t", {"id", "short", "small", "even"}}, rows, conflict); });
+        CHECK(done.error().message() == "row " + std::to_string(size - 2) + ": " + std::string{bad.why});
+      }
+    }
   }
-  rows.resize(151);
-  CHECK(insert_items(db, rows, on_conflict::skip()).error().message() == "row 150: invalid input syntax for type bigint: \"x\" (22P02)");
-  CHECK(names_of(db).empty());
+  CHECK(db.read([](read_session& s) { return s.query_one<std::int64_t>("SELECT count(*) FROM t"); }).value() == 0);
 }
 
-TEST_CASE("bulk.skips in as many statements as the protocol needs, at any number of rows and columns") {
+TEST_CASE("bulk.of rows one of which is refused none stays, even if nobody looks at the failure") {
+  const postgres_database place;
+  auto db = open(place);
+  make_bulk_tables(db, "BYTEA");
+  const std::string nul{"a\0b", 3};
+  for (const auto size : sizes) {
+    for (const auto& conflict : {on_conflict::fail(), on_conflict::skip(), on_conflict::update({"id"})}) {
+      for (const auto& bad : {item_row{0, nul, 1.0}, item_row{0, "twice", std::numeric_limits<double>::quiet_NaN()}}) {
+        CAPTURE(size);
+        auto rows = items(0, static_cast<int>(size));
+        rows[size - 2] = bad;
+        (void)db.write([&](write_session& s) { (void)bulk_insert(s, item_target, rows, conflict); });
+        CHECK(names_of(db).empty());
+      }
+    }
+  }
+}
+
+TEST_CASE("bulk.few rows take one prepared statement, whichever of their values are null; other types take another") {
+  const postgres_database place;
+  auto db = open(place);
+  make_bulk_tables(db, "BYTEA");
+  db.write([&](write_session& s) {
+    using row = std::vector<sql_value>;
+    const auto known = [&] { return s.query_one<std::int64_t>("SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE 'INSERT%'").value(); };
+    const bulk_target target{"bulk_value", {"id", "i", "r", "t"}};
+    bulk_insert(s, target, std::vector<row>{{0, nullptr, nullptr, nullptr}, {1, nullptr, 1.5, "x"}, {2, 2, nullptr, nullptr}}, on_conflict::skip()).value();
+    CHECK(known() == 1);
+    bulk_insert(s, target, std::vector<row>{{3, nullptr, nullptr, "x"}, {4, nullptr, 0.1, "x"}}, on_conflict::skip()).value();
+    CHECK(known() == 1);
+    bulk_insert(s, target, std::vector<row>{{5, 1, 0.5, "x"}, {6, 1, 1, "x"}, {7, 1.0, 1, "x"}}, on_conflict::skip()).value();
+    CHECK(known() == 3);
+    CHECK(s.query_one<std::string>("SELECT string_agg(coalesce(r::text, '-'), ' ' ORDER BY id) FROM bulk_value").value() == "- 1.5 - - 0.1 0.5 1 1");
+  }).value();
+}
+
+TEST_CASE("bulk.any number of rows and columns, those that are known skipped") {
   const postgres_database place;
   auto db = open(place);
   for (const std::size_t width : {1U, 300U, 1'000U}) {

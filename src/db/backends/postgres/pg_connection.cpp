@@ -134,25 +134,32 @@ void pg_connection::queue_deallocations() {
   }
 }
 
-void pg_connection::queue_prepared(const std::shared_ptr<pg_prepared>& statement) {
-  auto* const raw = channel_.raw();
+void pg_connection::queue_preparation(const std::shared_ptr<pg_prepared>& statement) {
   if (!lost_) queue_deallocations();  // in a transaction that has failed they would stand in the way of ROLLBACK TO
+  if (statement->name.empty() || statement->on_server) return;
+  const std::string sql{statement->sql};
+  if (PQsendPrepare(channel_.raw(), statement->name.c_str(), sql.c_str(), parameters_.count(), parameters_.types()) == 1) {
+    under_way_.push_back({step_kind::prepare, statement});
+  }
+}
+
+void pg_connection::queue_execution(const std::shared_ptr<pg_prepared>& statement) {
+  auto* const raw = channel_.raw();
   int sent{0};
   if (statement->name.empty()) {
     const std::string sql{statement->sql};
     sent = PQsendQueryParams(raw, sql.c_str(), parameters_.count(), parameters_.types(), parameters_.values(), parameters_.lengths(),
                              parameters_.formats(), 0);
   } else {
-    if (!statement->on_server) {
-      const std::string sql{statement->sql};
-      if (PQsendPrepare(raw, statement->name.c_str(), sql.c_str(), parameters_.count(), parameters_.types()) == 1) {
-        under_way_.push_back({step_kind::prepare, statement});
-      }
-    }
     sent = PQsendQueryPrepared(raw, statement->name.c_str(), parameters_.count(), parameters_.values(), parameters_.lengths(),
                                parameters_.formats(), 0);
   }
   if (sent == 1) under_way_.push_back({step_kind::statement, statement});
+}
+
+void pg_connection::queue_statement(const std::shared_ptr<pg_prepared>& statement) {
+  queue_preparation(statement);
+  queue_execution(statement);
 }
 
 // ---- in -----------------------------------------------------------------------------------------------------------------------------------
@@ -206,7 +213,7 @@ db_error pg_connection::settle(const pg_limit& limit) {
   db_error failure;
   while (!under_way_.empty()) {
     if (const auto waited = read_step(limit, failure); waited != pg_wait::ready) {
-      auto why = waited == pg_wait::lost ? lost(sql_) : interrupted(waited, sql_);
+      auto why = stopped(waited);
       return failure.failed() ? failure : why;
     }
   }
@@ -400,7 +407,6 @@ db_error pg_connection::lost(std::string_view sql) {
 db_error pg_connection::failed(const PGresult* answer, std::string_view sql) {
   const auto state = sqlstate_of(answer);
   auto error = pg_error(answer, sql);
-  failed_parameter_ = parameter_of(answer);
   if (ends_session(state) || channel_.lost()) dead_ = true;
   if (dead_ && error != db_errc::connection_lost) error = db_error{db_errc::connection_lost, std::string{error.message()}, error.native_code(), sql};
   if (state == "25006" && kind_ == session_kind::write) {

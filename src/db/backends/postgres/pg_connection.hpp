@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "pg_changed_rows.hpp"
 #include "pg_channel.hpp"
+#include "pg_first_rows.hpp"
 #include "pg_node.hpp"
 #include "pg_statement_cache.hpp"
 #include "pg_values.hpp"
@@ -123,7 +125,10 @@ class pg_connection final : public db_connection {
   void queue_settings();
   void queue_begin();
   void queue_deallocations();
-  void queue_prepared(const std::shared_ptr<pg_prepared>& statement);
+  /// The statement, prepared before if it has a name, with `parameters_`.
+  void queue_statement(const std::shared_ptr<pg_prepared>& statement);
+  void queue_preparation(const std::shared_ptr<pg_prepared>& statement);
+  void queue_execution(const std::shared_ptr<pg_prepared>& statement);
   void queue_sync();
   [[nodiscard]] std::string begin_sql() const;
 
@@ -154,6 +159,11 @@ class pg_connection final : public db_connection {
   pg_wait end_copy_in(const char* why, const pg_limit& limit);
   /// Reads the answers of a simple query; the first error is the answer.
   db_error finish_simple(const pg_limit& limit, std::uint64_t& rows);
+  /// A statement for each row.
+  result<std::uint64_t, db_error> run_each(const bulk_job& job, const pg_first_rows& rows);
+  /// For these behind one Sync, so that none is carried out unless all are.
+  db_error run_alike(const std::shared_ptr<pg_prepared>& statement, const pg_first_rows& rows, const pg_first_rows::group& group,
+                     pg_changed_rows& changed);
   result<std::uint64_t, db_error> copy_rows(std::string_view sql, const std::function<std::string_view()>& source);
   result<std::uint64_t, db_error> merge_rows(const bulk_job& job, const std::function<std::string_view()>& source);
   result<std::uint64_t, db_error> start_copy(std::string_view sql, ExecStatusType wanted);
@@ -165,6 +175,8 @@ class pg_connection final : public db_connection {
   [[nodiscard]] db_error unfit() const;
 
   db_error interrupted(pg_wait why, std::string_view sql);
+  /// Why the answers of the statement that runs now cannot be read any further.
+  db_error stopped(pg_wait why) { return why == pg_wait::lost ? lost(sql_) : interrupted(why, sql_); }
   db_error failed(const PGresult* answer, std::string_view sql);
   db_error lost(std::string_view sql);
   /// Whether the server has told that a setting is on.
@@ -194,7 +206,6 @@ class pg_connection final : public db_connection {
   mode mode_{mode::pipeline};
   std::uint64_t cursors_{0};
   std::uint64_t copy_line_{0};  // of its data, that the COPY which failed last stumbled over; from 1
-  std::uint64_t failed_parameter_{0};  // that the statement which failed last stumbled over; from 1
   std::optional<std::string> transaction_id_;  // as pg_transaction reads it: "1234-00000001-1795662000.123456"
   std::optional<pg_position> position_;
   std::optional<std::uint64_t> replayed_;

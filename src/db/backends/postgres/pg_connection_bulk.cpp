@@ -3,16 +3,15 @@
 #include "pg_connection.hpp"
 
 #include "pg_bulk_sql.hpp"
+#include "pg_changed_rows.hpp"
 #include "pg_copy_text.hpp"
+#include "pg_first_rows.hpp"
+#include "pg_plan.hpp"
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <array>
-#include <bit>
 #include <charconv>
-#include <iterator>
-#include <map>
 #include <string>
 #include <vector>
 
@@ -20,47 +19,7 @@ namespace spillway::detail {
 
 namespace {
 
-/// Up to so many rows go by statements of their own; from there on the round trips of COPY, or of a temporary table, which takes 2 ms, are the
-/// cheaper way. Measured: bulk_bench, "small batches".
-constexpr std::size_t few(bulk_kind kind) noexcept {
-  switch (kind) {
-    case bulk_kind::insert: return 3;
-    case bulk_kind::insert_or_skip: return 256;
-    default: return 48;
-  }
-}
-constexpr std::size_t few_bytes{std::size_t{256} << 10U};
 constexpr std::size_t chunk_bytes{std::size_t{64} << 10U};
-
-/// The rows that come first, kept until it is known how many there are.
-class first_rows {
- public:
-  first_rows(const bulk_job& job, bulk_rows& rows) : width_{job.columns.size()} {
-    const auto most = few(job.kind);
-    for (;;) {
-      const auto values = rows.next();
-      ended_ = !values;
-      if (ended_) return;
-      for (const auto& value : *values) kept_.add(value);
-      ++kept_.rows;
-      if (kept_.rows > most || kept_.size_bytes() > few_bytes) return;
-    }
-  }
-
-  /// There were no more.
-  [[nodiscard]] bool ended() const noexcept { return ended_; }
-  [[nodiscard]] std::size_t count() const noexcept { return kept_.rows; }
-  [[nodiscard]] std::vector<sql_value> values(std::size_t row, std::size_t rows) const {
-    std::vector<sql_value> made;
-    for (auto cell = row * width_; cell < (row + rows) * width_; ++cell) made.push_back(kept_.value(cell));
-    return made;
-  }
-
- private:
-  row_data kept_;
-  std::size_t width_;
-  bool ended_{false};
-};
 
 /// Thrown out of a COPY that must not be completed; `bulk_rows` knows why.
 struct copy_refused {};
@@ -68,7 +27,7 @@ struct copy_refused {};
 /// The data of a COPY: the rows that were kept, then the others.
 class copy_data {
  public:
-  copy_data(const bulk_job& job, const first_rows& first, bulk_rows& rows) : numbered_{pg_needs_numbers(job.kind)}, first_{first}, rows_{rows} {
+  copy_data(const bulk_job& job, const pg_first_rows& first, bulk_rows& rows) : numbered_{pg_needs_numbers(job.kind)}, first_{first}, rows_{rows} {
     text_.reserve(chunk_bytes + chunk_bytes / 4);
   }
 
@@ -76,8 +35,7 @@ class copy_data {
     text_.clear();
     while (text_.size() < chunk_bytes) {
       if (number_ < first_.count()) {
-        const auto values = first_.values(number_, 1);
-        add(values);
+        add(first_.values(number_));
       } else if (const auto values = rows_.next()) {
         add(*values);
       } else if (rows_.failure().failed()) {
@@ -92,7 +50,7 @@ class copy_data {
  private:
   void add(std::span<const sql_value> values) {
     if (const auto unfit = append_copy_values(text_, values)) {
-      rows_.refuse(number_, db_errc::type_mismatch, *unfit, "PostgreSQL cannot store text with a NUL byte");
+      refuse_nul(rows_, number_, *unfit);
       throw copy_refused{};
     }
     if (numbered_) {
@@ -105,72 +63,74 @@ class copy_data {
   }
 
   bool numbered_;
-  const first_rows& first_;
+  const pg_first_rows& first_;
   bulk_rows& rows_;
   std::string text_;
   std::size_t number_{0};
 };
 
-/// Counts what several statements have changed as one would that has only the last of the rows given with equal keys. Each returns the keys of the
-/// rows it has changed: which ones are equal, the database alone knows.
-class counted_by_key final : public row_sink {
- public:
-  bool row_added(row_data& rows) override {
-    ++statement_[std::string{std::get<std::string_view>(rows.value(0).get())}];
-    rows.clear_rows();
-    return true;
-  }
-  void statement_ended() {
-    for (auto& [key, count] : statement_) last_[key] = count;
-    statement_.clear();
-  }
-  [[nodiscard]] std::uint64_t count() const {
-    std::uint64_t sum{0};
-    for (const auto& [key, count] : last_) sum += count;
-    return sum;
-  }
-
- private:
-  std::map<std::string, std::uint64_t> statement_;
-  std::map<std::string, std::uint64_t> last_;
-};
-
 }  // namespace
 
 result<std::uint64_t, db_error> pg_connection::bulk(const bulk_job& job, bulk_rows& rows) {
-  const first_rows first{job, rows};
+  const pg_first_rows first{job, rows};
   if (rows.failure().failed()) return rows.failure();
-  row_data none;
-  dropped_rows sink;
-  if (first.ended()) {
-    if (first.count() == 0) return std::uint64_t{0};
-    if (job.kind == bulk_kind::insert_or_skip) {
-      // A statement takes many; by powers of two, so that there are few different ones to prepare.
-      std::uint64_t inserted{0};
-      for (std::size_t row = 0, rows_at_once = 0; row < first.count(); row += rows_at_once) {
-        rows_at_once = std::bit_floor(std::min(first.count() - row, pg_most_parameters / job.columns.size()));
-        failed_parameter_ = 0;
-        const auto done = run(insert_sql(job, rows_at_once), first.values(row, rows_at_once), none, sink);
-        if (!done) return failed_parameter_ == 0 ? done.error() : error_of_row(row + (failed_parameter_ - 1) / job.columns.size(), done.error());
-        inserted += *done;
-      }
-      return inserted;
-    }
-    auto sql = job.kind == bulk_kind::update ? update_sql(job) : insert_sql(job, 1);
-    const bool may_repeat = !job.keys.empty() && first.count() > 1;
-    if (may_repeat) sql += pg_returned_key_sql(job);
-    counted_by_key counted;
-    std::uint64_t written{0};
-    for (std::size_t row = 0; row < first.count(); ++row) {
-      const auto done = run(sql, first.values(row, 1), none, may_repeat ? static_cast<row_sink&>(counted) : sink);
-      if (!done) return error_of_row(row, done.error());
-      written += *done;
-      counted.statement_ended();
-    }
-    return may_repeat ? counted.count() : written;
-  }
+  if (first.all()) return run_each(job, first);
   if (!pg_needs_staging(job.kind)) return copy_rows(pg_copy_sql(job), [data = copy_data{job, first, rows}]() mutable { return data.next(); });
   return merge_rows(job, [data = copy_data{job, first, rows}]() mutable { return data.next(); });
+}
+
+result<std::uint64_t, db_error> pg_connection::run_each(const bulk_job& job, const pg_first_rows& rows) {
+  auto sql = job.kind == bulk_kind::update ? update_sql(job) : insert_sql(job);
+  if (!job.keys.empty() && rows.count() > 1) sql += pg_returned_key_sql(job);
+  if (const auto why = control_->interrupted()) return db_error{*why, {}, 0, sql};
+  read_ahead();
+  if (lost_) return *lost_;
+  pg_changed_rows changed;
+  for (std::size_t row = 0; row < rows.count();) {
+    const auto group = rows.alike(row);
+    const auto statement = pg_plan(cache_, sql, group.types);
+    if (!statement) return statement.error();
+    sql_ = sql;
+    handed_out_ = false;
+    auto attempt = changed;
+    auto failure = run_alike(*statement, rows, group, attempt);
+    if (failure.failed() && !handed_out_ && heal(failure)) {
+      attempt = changed;
+      failure = run_alike(*statement, rows, group, attempt);
+    }
+    sql_ = {};
+    if (failure.failed()) return failure;
+    changed = std::move(attempt);
+    row = group.end;
+  }
+  return changed.count();
+}
+
+db_error pg_connection::run_alike(const std::shared_ptr<pg_prepared>& statement, const pg_first_rows& rows, const pg_first_rows::group& group,
+                                  pg_changed_rows& changed) {
+  queue_begin();
+  (void)parameters_.assign(group.types, sql_);
+  queue_preparation(statement);
+  for (auto row = group.begin; row < group.end; ++row) {
+    (void)parameters_.assign(rows.values(row), sql_);
+    queue_execution(statement);
+  }
+  queue_sync();
+  channel_.flush();
+  // What fails here is no row's fault.
+  reader from;
+  while (!under_way_.empty() && under_way_.front().kind != step_kind::statement && !given_up_ && !dead_) {
+    if (const auto waited = read_step(limit(), from.failure); waited != pg_wait::ready) from.failure = stopped(waited);
+  }
+  row_data none;
+  for (auto row = group.begin; row < group.end && !from.failure.failed(); ++row) {
+    from = {};
+    (void)read_rows(from, none, changed, true);
+    if (from.failure.failed() && !given_up_ && !dead_) from.failure = error_of_row(row, from.failure);
+    changed.statement_ended(from.changed);
+  }
+  finish_rows(from, false, true);
+  return from.failure;
 }
 
 result<std::uint64_t, db_error> pg_connection::copy_rows(std::string_view sql, const std::function<std::string_view()>& source) {

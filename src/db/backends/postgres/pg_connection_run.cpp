@@ -55,7 +55,7 @@ void pg_connection::read_ahead() {
     pg_result row;
     const auto waited = next_row(from, limit(), row);
     if (waited != pg_wait::ready) {
-      from.failure = waited == pg_wait::lost ? lost(sql_) : interrupted(waited, sql_);
+      from.failure = stopped(waited);
       from.ended = true;
       break;
     }
@@ -74,7 +74,7 @@ bool pg_connection::read_rows(reader& from, row_data& rows, row_sink& sink, bool
   for (;;) {
     pg_result answer;
     if (const auto waited = next_row(from, limit(), answer); waited != pg_wait::ready) {
-      from.failure = waited == pg_wait::lost ? lost(sql_) : interrupted(waited, sql_);
+      from.failure = stopped(waited);
       from.ended = true;
       return true;
     }
@@ -166,7 +166,7 @@ result<std::uint64_t, db_error> pg_connection::run(std::string_view sql, std::sp
 result<std::uint64_t, db_error> pg_connection::run_statement(const std::shared_ptr<pg_prepared>& statement, row_data& rows, row_sink& sink) {
   reader from;
   queue_begin();
-  queue_prepared(statement);
+  queue_statement(statement);
   queue_sync();
   channel_.flush();
   // A write that returns rows has been carried out: nobody cancels it for the rows.
@@ -261,7 +261,7 @@ db_error pg_connection::run_batch(const std::vector<std::string_view>& batch) {
       sql_ = batch[batch.size() - place];
     }
     if (const auto waited = read_step(limit(), failure); waited != pg_wait::ready) {
-      auto why = waited == pg_wait::lost ? lost(sql_) : interrupted(waited, sql_);
+      auto why = stopped(waited);
       return failure.failed() ? failure : why;
     }
   }
@@ -279,7 +279,7 @@ result<std::uint64_t, db_error> pg_connection::run_alone(std::string_view sql) {
   sql_ = sql;
   // By itself: behind another command of the same Sync the server refuses what cannot run inside a transaction.
   if (auto failure = get_ready(false); failure.failed()) return failure;
-  queue_prepared(std::make_shared<pg_prepared>(pg_prepared{.key = {}, .name = {}, .sql = sql}));
+  queue_statement(std::make_shared<pg_prepared>(pg_prepared{.key = {}, .name = {}, .sql = sql}));
   queue_sync();
   channel_.flush();
   reader from;

@@ -141,17 +141,6 @@ std::uint64_t copy_line_of(const PGresult* failed) noexcept {
   return line;
 }
 
-std::uint64_t parameter_of(const PGresult* failed) noexcept {
-  const char* const field = PQresultErrorField(failed, PG_DIAG_CONTEXT);
-  // "unnamed portal parameter $3 = '...'": no portal of ours has a name.
-  const std::string_view context{field == nullptr ? "" : field};
-  constexpr std::string_view words{"unnamed portal parameter $"};
-  if (!context.starts_with(words)) return 0;
-  std::uint64_t number{0};
-  std::from_chars(context.data() + words.size(), context.data() + context.size(), number);
-  return number;
-}
-
 db_error pg_error(const PGresult* failed, std::string_view sql) {
   const auto state = sqlstate_of(failed);
   if (state.empty()) return pg_connection_lost(PQresultErrorMessage(failed), sql);

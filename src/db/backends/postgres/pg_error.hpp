@@ -24,8 +24,6 @@ namespace spillway::detail {
 [[nodiscard]] std::string_view sqlstate_of(const PGresult* failed) noexcept;
 /// The line of its data, from 1, that a failed COPY names; 0 if it names none.
 [[nodiscard]] std::uint64_t copy_line_of(const PGresult* failed) noexcept;
-/// The parameter, from 1, whose value the server could not read; 0 if it names none.
-[[nodiscard]] std::uint64_t parameter_of(const PGresult* failed) noexcept;
 /// "message (SQLSTATE)". Never the detail: that holds values.
 [[nodiscard]] db_error pg_error(const PGresult* failed, std::string_view sql);
 /// The connection is gone; `said` is what libpq knows about it.
