@@ -27,6 +27,25 @@ TEST_CASE("hedge_rule.waits_for_as_long_as_nearly_all_take") {
   CHECK(*rarely.delay() <= 1250us);
 }
 
+TEST_CASE("hedge_rule.goes_on_while_the_budget_covers_those_that_are_slow") {
+  for (const int budget : {1, 5, 20}) {
+    CAPTURE(budget);
+    hedge_rule rule{detail::hedging_within(budget / 100.0)};
+    const auto share = std::max(budget - 1, 1);  // of a hundred
+    int late{0};
+    for (int i = 0; i < 20'000; ++i) {
+      rule.asked();
+      const auto delay = rule.delay();
+      const bool slow = i * share % 100 < share;
+      const bool saved = slow && delay && *delay < 40ms && rule.try_spend();
+      const auto took = saved ? *delay + 1ms : std::chrono::nanoseconds{slow ? 50ms : 1ms};
+      if (i >= 10'000 && took >= 40ms) ++late;
+      rule.took(took, at(i * 1ms));
+    }
+    CHECK(late <= 10);
+  }
+}
+
 TEST_CASE("hedge_rule.the_delay_has_bounds") {
   hedge_rule rule;
   for (int i = 0; i < 1'000; ++i) rule.took(0ns, at(0s));

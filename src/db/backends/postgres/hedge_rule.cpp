@@ -6,6 +6,13 @@
 
 namespace spillway::detail {
 
+hedge_limits hedging_within(double budget_ratio) noexcept {
+  hedge_limits limits;
+  limits.budget_ratio = budget_ratio;
+  limits.quantile_ratio = std::min(limits.quantile_ratio, 1.0 - budget_ratio);
+  return limits;
+}
+
 void hedge_rule::asked() noexcept { budget_ = std::min(limits_.burst, budget_ + limits_.budget_ratio); }
 
 void hedge_rule::took(std::chrono::nanoseconds duration, time_point now) noexcept {

@@ -21,6 +21,9 @@ struct hedge_limits {
   std::chrono::milliseconds half_life{10'000};
 };
 
+/// With so many second askings. A share of slow reads that these could cover must not decide how long "slow" is.
+[[nodiscard]] hedge_limits hedging_within(double budget_ratio) noexcept;
+
 /// Counts what reads took, forgetting half of it each half-life, and lends out second askings from a bucket that only first askings fill: so
 /// never more than `budget_ratio` of them, whatever happens.
 class hedge_rule {

@@ -109,7 +109,7 @@ pg_cluster::pg_cluster(const postgres_cluster_config& config)
     : config_{validated(config)},
       nodes_(config_.nodes.size()),
       queries_{queries_thread(config_)},
-      hedge_{{.budget_ratio = config_.routing.hedge_ratio}},
+      hedge_{hedging_within(config_.routing.hedge_ratio)},
       watch_{config_.routing, watched_of(config_), [this](const route_change& change) { changed(change); }} {
   for (std::size_t i = 0; i < config_.nodes.size(); ++i) {
     auto& made = nodes_[i];
@@ -380,12 +380,14 @@ std::optional<query_end> pg_cluster::has_replayed(session_search& search, pg_con
 
 void pg_cluster::ended(const session_search& search, session_lease session, transaction_end& end) noexcept {
   auto& connection = static_cast<pg_connection&>(**session);
+  // Of this node, whatever another one tells about the transaction.
+  const node_answer answer{end_of(end), {search.granted, system_clock_source().now()}};
   std::optional<pg_position> place;
   try {
     if (end.failure == db_errc::commit_unknown) place = resolve(search, connection, end);
   } catch (...) {  // no memory; then it stays unknown
   }
-  note_end(search, connection, end, place);
+  note_end(search, connection, end, answer, place);
   give_back(*nodes_[search.node].driver, std::move(session));
 }
 
@@ -412,10 +414,10 @@ std::optional<pg_position> pg_cluster::resolve(const session_search& search, con
   return std::nullopt;
 }
 
-void pg_cluster::note_end(const session_search& search, pg_connection& connection, const transaction_end& end, std::optional<pg_position> place) noexcept {
-  const auto now = system_clock_source().now();
+void pg_cluster::note_end(const session_search& search, pg_connection& connection, const transaction_end& end, const node_answer& answer,
+                          std::optional<pg_position> place) noexcept {
   const auto index = static_cast<node_index>(search.node);
-  const measured when{search.granted, now};
+  const auto& [how, when] = answer;
   // A place that was looked up is the primary's of now, and may be another node's.
   const bool looked_up = place.has_value();
   if (!looked_up) place = connection.position();
@@ -426,7 +428,7 @@ void pg_cluster::note_end(const session_search& search, pg_connection& connectio
     std::uint32_t timeline;
   };
   const auto about = watch_.with([&](route_core& core, std::uint64_t random) -> known {
-    core.finished(ticket, now, end_of(end), now - search.granted, random);
+    core.finished(ticket, when.answered, how, when.answered - when.asked, random);
     const auto standby = connection.was_answered() ? connection.is_standby() : std::nullopt;
     if (end.failure == db_errc::not_primary) {
       core.write_refused(index, when, standby);

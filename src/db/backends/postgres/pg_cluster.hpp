@@ -88,7 +88,12 @@ class pg_cluster final : public session_source, public std::enable_shared_from_t
   /// What became of a commit without an answer: its own server knows, or one that has taken over and had come far enough before. If it was made: a
   /// place behind it.
   std::optional<pg_position> resolve(const session_search& search, const pg_connection& connection, transaction_end& end);
-  void note_end(const session_search& search, pg_connection& connection, const transaction_end& end, std::optional<pg_position> place) noexcept;
+  struct node_answer {
+    query_end how;
+    measured when;
+  };
+  void note_end(const session_search& search, pg_connection& connection, const transaction_end& end, const node_answer& answer,
+                std::optional<pg_position> place) noexcept;
   [[nodiscard]] db_error refusal(db_route_refusal why) const;
   [[nodiscard]] result<void, db_error> judge_start();
   void changed(const route_change& change);
