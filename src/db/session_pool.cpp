@@ -66,9 +66,13 @@ db_error session_pool::error_of(const pool_error& refusal) const {
     case pool_errc::timed_out: return {db_errc::timed_out, refusal.what()};
     case pool_errc::backend_down: break;
   }
-  // The driver knows more about a failure than the pool, but not of those that only the pool has seen: an opening that does not end in time.
-  const auto why = connector_->last_failure();
-  return why.failed() && why.code() == refusal.reason() ? why : db_error{db_errc::cannot_open, refusal.what()};
+  // Only the pool has seen some failures: an opening that does not end in time.
+  const auto reason = refusal.reason();
+  if (reason.category() != db_category()) return {db_errc::cannot_open, refusal.what()};
+  // The driver's own error has the engine's code, too, unless another opening has failed since in another way.
+  auto why = connector_->last_failure();
+  if (why.code() == reason) return why;
+  return {static_cast<db_errc>(reason.value()), std::string{refusal.reason_text()}};
 }
 
 }  // namespace spillway::detail

@@ -26,7 +26,7 @@ class session_connector final : public blocking_connector<std::unique_ptr<db_con
   bool reset(std::unique_ptr<db_connection>& session) noexcept override { return session->usable(); }
   void close(std::unique_ptr<db_connection>& session) noexcept override;
 
-  /// Why the last opening failed, in the driver's words; no failure if it did not.
+  /// Of the openings that have failed the last, in the driver's words.
   [[nodiscard]] db_error last_failure() const;
   void keep_closed() noexcept { keeps_.store(true); }
   [[nodiscard]] std::vector<std::unique_ptr<db_connection>> take_closed();
