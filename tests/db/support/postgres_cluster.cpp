@@ -5,11 +5,13 @@
 
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <stdexcept>
+#include <thread>
 #include <utility>
 
 #include <fcntl.h>
@@ -136,9 +138,12 @@ void postgres_cluster::lag(int node, int seconds) const {
   command({"lag", std::to_string(node), std::to_string(seconds)});
   if (seconds == 0) return;
   // The process that replays learns of it in its own time: what is committed until then may still be shown at once.
-  do {
+  for (int i = 0; i < 3'000; ++i) {
     sql("SELECT pg_current_xact_id()", 0);
-  } while (value("SELECT wait_event FROM pg_stat_activity WHERE backend_type = 'startup'", node) != "RecoveryApplyDelay");
+    if (value("SELECT wait_event FROM pg_stat_activity WHERE backend_type = 'startup'", node) == "RecoveryApplyDelay") return;
+    std::this_thread::sleep_for(std::chrono::milliseconds{10});
+  }
+  throw std::runtime_error{"node " + std::to_string(node) + " has not begun to lag within 30 s"};
 }
 void postgres_cluster::follow(int node, int upstream) const { command({"follow", std::to_string(node), std::to_string(upstream)}); }
 void postgres_cluster::rejoin(int node, int upstream) const { command({"rejoin", std::to_string(node), std::to_string(upstream)}); }
