@@ -11,7 +11,7 @@ namespace spillway::detail {
 namespace {
 
 /// Measured: bulk_bench, "small batches".
-constexpr std::size_t few(bulk_kind kind) noexcept { return kind == bulk_kind::insert ? 3 : 48; }
+constexpr std::size_t few(bulk_kind kind) noexcept { return kind == bulk_kind::insert ? 8 : 96; }
 constexpr std::size_t few_bytes{std::size_t{256} << 10U};
 
 bool has_nul(const sql_value& value) noexcept {
