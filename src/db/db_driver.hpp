@@ -116,8 +116,8 @@ class SPILLWAY_EXPORT db_connection {
   virtual result<void, db_error> run_script(std::string_view sql) = 0;
   /// Writes many rows, and returns how many were. As written here, by one statement for each.
   virtual result<std::uint64_t, db_error> bulk(const bulk_job& job, bulk_rows& rows);
-  /// Whether text given as a parameter takes the type of what it is compared with.
-  [[nodiscard]] virtual bool infers_parameter_types() const noexcept { return false; }
+  /// Whether a statement costs a round trip to a server, where text given as a parameter takes the type of what it is compared with.
+  [[nodiscard]] virtual bool is_remote() const noexcept { return false; }
   /// Stores the number of the schema where the engine's own tools show it, if there is such a place.
   virtual result<void, db_error> note_schema_version(std::size_t number) = 0;
   /// Until the end of the transaction, no other program changes the schema by `migrate`. Where a write excludes all others, it has that already.

@@ -115,7 +115,8 @@ class SPILLWAY_EXPORT keyset_pager {
   [[nodiscard]] result<keyset_page, db_error> read(read_session& session, const keyset_position& position,
                                                    const sql_parameters& parameters = {}, const page_request& request = {}) const;
 
-  /// The statement that `read` would run for so many rows, for EXPLAIN; the sorted values follow the `parameters` of the caller.
+  /// The statement that `read` would run for so many rows, for EXPLAIN; the sorted values follow the `parameters` of the caller. Where it joins
+  /// several with UNION ALL, SQLite is asked for one after the other, until there are enough rows.
   [[nodiscard]] std::string sql(const keyset_position& position, std::size_t parameters, std::size_t rows) const;
 
  private:

@@ -116,6 +116,59 @@ result<std::vector<std::size_t>, db_error> sorted_columns(const keyset_config& c
   return made;
 }
 
+void add_row(detail::row_data& rows, row_view row) {
+  for (std::size_t column = 0; column < row.size(); ++column) {
+    rows.add(row.value(column));
+    if (detail::row_data::is_rounded(row, column)) rows.mark_rounded();
+  }
+  ++rows.rows;
+}
+
+/// The values behind the caller's parameters.
+std::vector<sql_value> values_for(const detail::keyset_statement& statement, std::span<const sql_value> given, const detail::keyset_start& start) {
+  std::vector<sql_value> values{given.begin(), given.end()};
+  for (const auto column : statement.used) values.push_back(start.values[column]);
+  return values;
+}
+
+/// Range by range, where a statement costs no round trip: whatever the nearest one gives need not be merged with the others.
+result<row_set, db_error> query_in_turn(read_session& session, const std::vector<detail::keyset_statement>& ranges, std::span<const sql_value> given,
+                                        const detail::keyset_start& start, std::size_t most) {
+  row_set first;
+  std::shared_ptr<detail::row_data> joined;
+  for (const auto& range : ranges) {
+    const auto have = joined ? joined->rows : first.size();
+    if (have == most) break;
+    auto values = values_for(range, given, start);
+    values.emplace_back(most - have);
+    auto more = session.query(range.sql, values);
+    if (!more) return more;
+    if (have == 0) {
+      first = std::move(*more);
+      continue;
+    }
+    if (!joined) {
+      joined = std::make_shared<detail::row_data>();
+      joined->columns = first.column_names();
+      for (const auto row : first) add_row(*joined, row);
+    }
+    for (const auto row : *more) add_row(*joined, row);
+  }
+  return joined ? row_set{joined} : first;
+}
+
+/// All ranges in one statement.
+result<row_set, db_error> query_at_once(read_session& session, const detail::keyset_statement& statement, std::span<const sql_value> given,
+                                        const detail::keyset_start& start) {
+  auto values = values_for(statement, given, start);
+  // A numeric compared with a double would become one, and no index holds that.
+  std::deque<std::string> texts;
+  for (auto& value : std::span{values}.subspan(given.size())) {
+    if (const auto* real = std::get_if<double>(&value.get())) value = texts.emplace_back(fmt::format("{}", *real));
+  }
+  return session.query(statement.sql, values);
+}
+
 /// The rows of one query, read as a page.
 class page_maker {
  public:
@@ -185,14 +238,7 @@ class page_maker {
   static row_set copied(const row_set& rows, std::size_t count, bool reversed) {
     const auto made = std::make_shared<detail::row_data>();
     made->columns = rows.column_names();
-    for (std::size_t i = 0; i < count; ++i) {
-      const auto row = rows[reversed ? count - 1 - i : i];
-      for (std::size_t column = 0; column < row.size(); ++column) {
-        made->add(row.value(column));
-        if (detail::row_data::is_rounded(row, column)) made->mark_rounded();
-      }
-      ++made->rows;
-    }
+    for (std::size_t i = 0; i < count; ++i) add_row(*made, rows[reversed ? count - 1 - i : i]);
     return row_set{made};
   }
 
@@ -239,17 +285,9 @@ result<keyset_page, db_error> keyset_pager::read(read_session& session, const ke
   }
   const auto given = parameters.values();
   const auto start = start_of(position);
-  const auto statement = detail::keyset_sql(plan_->config, start, given.size(), size + 1);
-  std::vector<sql_value> values{given.begin(), given.end()};
-  const bool by_text = detail::session_context::of(session).connection().infers_parameter_types();
-  std::deque<std::string> texts;
-  for (const auto column : statement.used) {
-    const auto& value = start.values[column];
-    const auto* real = std::get_if<double>(&value.get());
-    // A numeric compared with a double would become one, and no index holds that.
-    values.push_back(real != nullptr && by_text ? sql_value{texts.emplace_back(fmt::format("{}", *real))} : value);
-  }
-  const auto rows = session.query(statement.sql, values);
+  const bool remote = detail::session_context::of(session).connection().is_remote();
+  const auto rows = remote ? query_at_once(session, detail::keyset_sql(plan_->config, start, given.size(), size + 1), given, start)
+                           : query_in_turn(session, detail::keyset_range_sql(plan_->config, start, given.size()), given, start, size + 1);
   if (!rows) return rows.error();
   return page_maker{*plan_, position.place(), given, request.token, clock_->wall_now()}.page(*rows, size);
 }

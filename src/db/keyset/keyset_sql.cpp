@@ -7,6 +7,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <string_view>
 
 namespace spillway::detail {
@@ -43,27 +44,45 @@ std::string order_of(const std::vector<travelled>& columns, std::string travelle
 
 class page_sql {
  public:
-  page_sql(const keyset_config& config, const keyset_start& start, std::size_t parameters, std::size_t rows)
-      : config_{config}, start_{start}, parameters_{parameters}, rows_{rows}, columns_{travelled_columns(config, start.backward)} {}
+  page_sql(const keyset_config& config, const keyset_start& start, std::size_t parameters)
+      : config_{config}, start_{start}, parameters_{parameters}, columns_{travelled_columns(config, start.backward)} {}
 
-  keyset_statement made() && {
-    const auto conditions = start_.values.empty() ? std::vector<std::string>{""} : ranges();
-    if (conditions.size() == 1) return {select(conditions.front()), std::move(used_)};
+  keyset_statement joined(std::size_t rows) {
+    const auto limit = fmt::format("{}", rows);
+    const auto all = ranges();
+    if (all.size() == 1) return {select(condition(all.front()), limit), used_};
     std::string sql;
-    for (std::size_t i = 0; i < conditions.size(); ++i) {
-      sql += fmt::format("{}SELECT * FROM ({}) AS range_{}", i == 0 ? "" : " UNION ALL ", select(conditions[i]), i + 1);
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      sql += fmt::format("{}SELECT * FROM ({}) AS range_{}", i == 0 ? "" : " UNION ALL ", select(condition(all[i]), limit), i + 1);
     }
-    sql += fmt::format(" ORDER BY {} LIMIT {}", order_of(columns_, &travelled::output), rows_);
-    return {std::move(sql), std::move(used_)};
+    sql += fmt::format(" ORDER BY {} LIMIT {}", order_of(columns_, &travelled::output), limit);
+    return {std::move(sql), used_};
+  }
+
+  std::vector<keyset_statement> each() {
+    std::vector<keyset_statement> made;
+    for (const auto& next : ranges()) {
+      used_.clear();
+      const auto where = condition(next);
+      made.push_back({select(where, fmt::format("${}", parameters_ + used_.size() + 1)), used_});
+    }
+    return made;
   }
 
  private:
-  [[nodiscard]] std::string select(std::string_view range) const {
+  /// Rows that agree with the place in the columns before this one, and in this one lie behind it.
+  struct range {
+    enum class part : std::uint8_t { all, nothing, behind_row, behind, nulls, no_nulls };
+    part what;
+    std::size_t column{0};
+  };
+
+  [[nodiscard]] std::string select(std::string_view behind, std::string_view limit) const {
     std::string where;
     if (!config_.where.empty()) where = fmt::format("({})", config_.where);
-    if (!range.empty()) where += fmt::format("{}{}", where.empty() ? "" : " AND ", range);
+    if (!behind.empty()) where += fmt::format("{}{}", where.empty() ? "" : " AND ", behind);
     return fmt::format("SELECT {} FROM {}{}{} ORDER BY {} LIMIT {}", config_.select, config_.from, where.empty() ? "" : " WHERE ", where,
-                       order_of(columns_, &travelled::name), rows_);
+                       order_of(columns_, &travelled::name), limit);
   }
 
   /// The parameter that carries a sorted value.
@@ -79,16 +98,37 @@ class page_sql {
     });
   }
 
-  std::vector<std::string> ranges() {
-    if (one_comparison_will_do()) return {row_comparison()};
-    std::vector<std::string> made;
+  [[nodiscard]] std::vector<range> ranges() const {
+    using part = range::part;
+    if (start_.values.empty()) return {{part::all}};
+    if (one_comparison_will_do()) return {{part::behind_row}};
+    std::vector<range> made;
     for (auto i = columns_.size(); i-- > 0;) {
-      std::string same;
-      for (std::size_t earlier = 0; earlier < i; ++earlier) same += equal(earlier) + " AND ";
-      for (const auto& later : behind(i)) made.push_back(same + later);
+      const auto& column = columns_[i];
+      if (start_.values[i].is_null()) {
+        if (column.nulls_first) made.push_back({part::no_nulls, i});
+        continue;
+      }
+      made.push_back({part::behind, i});
+      if (column.nullable && !column.nulls_first) made.push_back({part::nulls, i});
     }
-    if (made.empty()) made.emplace_back("1 = 0");  // the one column is null, and nulls come last
+    if (made.empty()) made.push_back({part::nothing});  // the one column is null, and nulls come last
     return made;
+  }
+
+  std::string condition(const range& of) {
+    std::string same;
+    for (std::size_t earlier = 0; earlier < of.column; ++earlier) same += equal(earlier) + " AND ";
+    const auto& column = columns_[of.column];
+    switch (of.what) {
+      case range::part::all: return {};
+      case range::part::nothing: return "1 = 0";
+      case range::part::behind_row: return row_comparison();
+      case range::part::behind: return fmt::format("{}{} {} {}", same, column.name, column.descending ? "<" : ">", value(of.column));
+      case range::part::nulls: return fmt::format("{}{} IS NULL", same, column.name);
+      case range::part::no_nulls: return fmt::format("{}{} IS NOT NULL", same, column.name);
+    }
+    return {};
   }
 
   std::string row_comparison() {
@@ -108,21 +148,9 @@ class page_sql {
     return fmt::format("{} = {}", columns_[i].name, value(i));
   }
 
-  std::vector<std::string> behind(std::size_t i) {
-    const auto& column = columns_[i];
-    if (start_.values[i].is_null()) {
-      if (!column.nulls_first) return {};
-      return {column.name + " IS NOT NULL"};
-    }
-    std::vector<std::string> made{fmt::format("{} {} {}", column.name, column.descending ? "<" : ">", value(i))};
-    if (column.nullable && !column.nulls_first) made.push_back(column.name + " IS NULL");
-    return made;
-  }
-
   const keyset_config& config_;
   const keyset_start& start_;
   std::size_t parameters_;
-  std::size_t rows_;
   std::vector<travelled> columns_;
   std::vector<std::size_t> used_;
 };
@@ -130,7 +158,11 @@ class page_sql {
 }  // namespace
 
 keyset_statement keyset_sql(const keyset_config& config, const keyset_start& start, std::size_t parameters, std::size_t rows) {
-  return page_sql{config, start, parameters, rows}.made();
+  return page_sql{config, start, parameters}.joined(rows);
+}
+
+std::vector<keyset_statement> keyset_range_sql(const keyset_config& config, const keyset_start& start, std::size_t parameters) {
+  return page_sql{config, start, parameters}.each();
 }
 
 }  // namespace spillway::detail

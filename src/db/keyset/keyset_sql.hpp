@@ -29,6 +29,10 @@ struct keyset_start {
 /// other: rows that agree in all columns but the last, then in all but the last two, and so on. Each range is asked for by itself, since no
 /// engine makes ranges of a condition with OR.
 /// The names in the configuration are known to be good.
+///
+/// All ranges in one statement.
 [[nodiscard]] keyset_statement keyset_sql(const keyset_config& config, const keyset_start& start, std::size_t parameters, std::size_t rows);
+/// A statement for each, the nearest first. How many rows it may give is its last parameter.
+[[nodiscard]] std::vector<keyset_statement> keyset_range_sql(const keyset_config& config, const keyset_start& start, std::size_t parameters);
 
 }  // namespace spillway::detail

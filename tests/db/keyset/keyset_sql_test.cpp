@@ -57,6 +57,21 @@ TEST_CASE("keyset_sql.several directions are several ranges, the nearest first")
         R"( ORDER BY "a" DESC, "b" LIMIT 3)");
 }
 
+TEST_CASE("keyset_sql.each range by itself has the values it uses, and then how many rows it may give") {
+  auto config = by({{"a", down, sort_nulls::last}, {"b"}});
+  config.where = "tenant = $1";
+  const std::array<sql_value, 2> values{1, 2};
+  const auto made = detail::keyset_range_sql(config, {false, values}, 1);
+  REQUIRE(made.size() == 3);
+  CHECK(made[0].sql == R"(SELECT * FROM t WHERE (tenant = $1) AND "a" = $2 AND "b" > $3 ORDER BY "a" DESC NULLS LAST, "b" LIMIT $4)");
+  CHECK(made[0].used == std::vector<std::size_t>{0, 1});
+  CHECK(made[1].sql == R"(SELECT * FROM t WHERE (tenant = $1) AND "a" < $2 ORDER BY "a" DESC NULLS LAST, "b" LIMIT $3)");
+  CHECK(made[1].used == std::vector<std::size_t>{0});
+  CHECK(made[2].sql == R"(SELECT * FROM t WHERE (tenant = $1) AND "a" IS NULL ORDER BY "a" DESC NULLS LAST, "b" LIMIT $2)");
+  CHECK(made[2].used.empty());
+  CHECK(detail::keyset_range_sql(config, {}, 1).front().sql == R"(SELECT * FROM t WHERE (tenant = $1) ORDER BY "a" DESC NULLS LAST, "b" LIMIT $2)");
+}
+
 TEST_CASE("keyset_sql.nulls are a range of their own, before or behind the others") {
   const auto last = by({{"a", up, sort_nulls::last}});
   CHECK(after(last, {1}) == R"(SELECT * FROM (SELECT * FROM t WHERE "a" > $1 ORDER BY "a" NULLS LAST LIMIT 3) AS range_1 UNION ALL )"

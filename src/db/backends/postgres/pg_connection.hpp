@@ -55,7 +55,7 @@ class pg_connection final : public db_connection {
   result<void, db_error> run_script(std::string_view sql) override;
   /// By statements if they are few, else by COPY, through a temporary table where conflicts are not an error.
   result<std::uint64_t, db_error> bulk(const bulk_job& job, bulk_rows& rows) override;
-  [[nodiscard]] bool infers_parameter_types() const noexcept override { return true; }
+  [[nodiscard]] bool is_remote() const noexcept override { return true; }
   /// The table of migrations says it already.
   result<void, db_error> note_schema_version(std::size_t) override { return {}; }
   result<void, db_error> lock_schema() override;
