@@ -169,7 +169,7 @@ class comparison {
   /// Where the way for many rows begins to be the faster one.
   void few() {
     std::printf("\nsmall batches, us a batch\n%6s %10s %10s %10s\n", "rows", "fail", "skip", "update");
-    for (const std::int64_t count : {1, 2, 4, 8, 9, 16, 32, 64, 96, 97, 128, 256}) {
+    for (const std::int64_t count : {1, 2, 4, 8, 9, 16, 32, 64, 96, 97, 128, 256, 257}) {
       std::printf("%6lld", static_cast<long long>(count));
       for (const auto& conflict : {on_conflict::fail(), on_conflict::skip(), on_conflict::update({"id"})}) {
         empty();

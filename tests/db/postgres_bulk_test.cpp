@@ -74,7 +74,7 @@ TEST_CASE("bulk.text with a NUL byte is refused by row and column, and nothing s
 }
 
 /// Few rows, and many.
-constexpr std::array<std::size_t, 2> sizes{40, 200};
+constexpr std::array<std::size_t, 2> sizes{40, 400};
 
 TEST_CASE("bulk.the row the server stumbles over is named, straight into the table and on the way to it") {
   const postgres_database place;

@@ -11,7 +11,13 @@ namespace spillway::detail {
 namespace {
 
 /// Measured: bulk_bench, "small batches".
-constexpr std::size_t few(bulk_kind kind) noexcept { return kind == bulk_kind::insert ? 8 : 96; }
+constexpr std::size_t few(bulk_kind kind) noexcept {
+  switch (kind) {
+    case bulk_kind::insert: return 8;
+    case bulk_kind::insert_or_skip: return 256;
+    default: return 96;
+  }
+}
 constexpr std::size_t few_bytes{std::size_t{256} << 10U};
 
 bool has_nul(const sql_value& value) noexcept {
