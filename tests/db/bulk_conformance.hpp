@@ -99,6 +99,14 @@ inline void bulk_of_size(database& db, int count) {
     CHECK(price.value() == 7.0);
     CHECK(names_of(db).at(1) == "name 1");
   }
+  SUBCASE("of rows with equal keys, what is not to be set is of the first") {
+    auto rows = items(0, count);
+    rows.emplace_back(2, "second two", 22.0);
+    insert_items(db, rows, on_conflict::update({"id"}, {"name"})).value();
+    const auto price = db.read([](read_session& s) { return s.query_one<double>("SELECT price FROM bulk_item WHERE id = 2"); });
+    CHECK(price.value() == 1.0);
+    CHECK(names_of(db).at(2) == "second two");
+  }
   SUBCASE("keys of several columns") {
     std::vector<std::tuple<int, std::string, int>> rows;
     for (int i = 0; i < count; ++i) rows.emplace_back(i / 2, i % 2 == 0 ? "x" : "y", i);

@@ -73,8 +73,8 @@ TEST_CASE("bulk.text with a NUL byte is refused by row and column, and nothing s
   CHECK(insert_items(db, items(0, 100), on_conflict::skip()).value().written == 100);
 }
 
-/// Few rows, and many.
-constexpr std::array<std::size_t, 2> sizes{40, 400};
+/// Few rows of any kind, few but for an insert, and many.
+constexpr std::array<std::size_t, 3> sizes{6, 40, 400};
 
 TEST_CASE("bulk.the row the server stumbles over is named, straight into the table and on the way to it") {
   const postgres_database place;
@@ -139,6 +139,19 @@ TEST_CASE("bulk.few rows take one prepared statement, whichever of their values 
     CHECK(known() == 3);
     CHECK(s.query_one<std::string>("SELECT string_agg(coalesce(r::text, '-'), ' ' ORDER BY id) FROM bulk_value").value() == "- 1.5 - - 0.1 0.5 1 1");
   }).value();
+}
+
+TEST_CASE("bulk.rows whose types change from one to the next") {
+  const postgres_database place;
+  auto db = open(place);
+  place.cluster.sql("CREATE TABLE t (id bigint PRIMARY KEY, price numeric)", 0, place.name);
+  std::vector<std::vector<sql_value>> rows;
+  for (int i = 0; i < 90; ++i) rows.push_back({i, i % 2 == 0 ? sql_value{i} : sql_value{i + 0.5}});
+  for (const auto& conflict : {on_conflict::skip(), on_conflict::update({"id"})}) {
+    place.cluster.sql("TRUNCATE t", 0, place.name);
+    CHECK(db.write([&](write_session& s) { return bulk_insert(s, {"t", {"id", "price"}}, rows, conflict); }).value() == bulk_counts{90, 90});
+    CHECK(place.cluster.value("SELECT sum(price) FROM t", 0, place.name) == "4027.5");
+  }
 }
 
 TEST_CASE("bulk.any number of rows and columns, those that are known skipped") {

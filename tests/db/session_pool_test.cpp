@@ -111,6 +111,23 @@ TEST_CASE("session_pool.a_failure_is_told_in_full_even_if_an_opening_has_succeed
   CHECK(sessions.error_of(refused.error()).message() == "too many connections");
 }
 
+TEST_CASE("session_pool.a_failure_is_told_even_if_an_opening_has_failed_since_in_another_way") {
+  counted_sessions fixture;
+  auto& sessions = *fixture.pool;
+  fixture.driver->failure = {db_errc::busy, "too many connections"};
+  const auto refused = sessions.sessions().acquire(1min);
+  REQUIRE(refused.error() == pool_errc::backend_down);
+  while (sessions.sessions().stats().opening > 0) std::this_thread::yield();
+  fixture.driver->failure = {db_errc::authentication_failed, "wrong password"};
+  for (bool again{true}; again; std::this_thread::yield()) {
+    const auto later = sessions.sessions().acquire(1min);
+    REQUIRE(!later);
+    again = sessions.error_of(later.error()) != db_errc::authentication_failed;
+  }
+  CHECK(sessions.error_of(refused.error()) == db_errc::busy);
+  CHECK(sessions.error_of(refused.error()).message() == "too many connections");
+}
+
 TEST_CASE("session_pool.a_failure_of_earlier_is_not_told_of_a_host_that_does_not_answer_now") {
   counted_sessions fixture{50ms};
   auto& sessions = *fixture.pool;

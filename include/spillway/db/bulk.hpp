@@ -31,8 +31,9 @@ class on_conflict {
   [[nodiscard]] static on_conflict fail() { return on_conflict{action::fail, {}, {}}; }
   /// The row that was there stays; of several equal ones given, the first counts.
   [[nodiscard]] static on_conflict skip() { return on_conflict{action::skip, {}, {}}; }
-  /// The row that was there gets new values; of several given with the same keys, the last counts. `keys` are the columns of one unique
-  /// constraint; `set` are the columns to change, and if it is empty, all that are given and no keys. Keys may not be null.
+  /// The row that was there gets new values; of several given with the same keys, the last counts, or of columns that are not in `set`, the
+  /// first. `keys` are the columns of one unique constraint; `set` are the columns to change, and if it is empty, all that are given and no
+  /// keys. Keys may not be null. A few rows are locked in the order they are given in, so programs that change the same ones should sort them.
   [[nodiscard]] static on_conflict update(std::vector<std::string> keys, std::vector<std::string> set = {}) {
     return on_conflict{action::update, std::move(keys), std::move(set)};
   }

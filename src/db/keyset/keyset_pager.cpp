@@ -153,6 +153,9 @@ result<row_set, db_error> query_in_turn(read_session& session, const std::vector
       for (const auto row : first) add_row(*joined, row);
     }
     for (const auto row : *more) add_row(*joined, row);
+    if (const auto most_bytes = detail::session_context::of(session).config().max_result_bytes; joined->size_bytes() > most_bytes) {
+      return db_error{db_errc::result_too_large, fmt::format("the page exceeds max_result_bytes, {} bytes", most_bytes), 0, range.sql};
+    }
   }
   return joined ? row_set{joined} : first;
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "db/keyset/keyset_conformance.hpp"
+#include "db/keyset/keyset_sql.hpp"
 #include "db/sqlite_fixture.hpp"
 
 #include <spillway/testing/manual_clock.hpp>
@@ -23,11 +24,17 @@ db_error page_error(database& db, const keyset_pager& pager, const page_request&
   return db.read([&](read_session& s) { return pager.read(s, {}, {0}, request); }).error();
 }
 
-std::string plan_of(database& db, const std::string& sql, std::vector<sql_value> values) {
-  std::string plan;
-  const auto rows = db.read([&](read_session& s) { return s.query("EXPLAIN QUERY PLAN " + sql, values); }).value();
-  for (const auto row : rows) plan += row.get<std::string>("detail") + "\n";
-  return plan;
+/// Of a page behind some row of tenant 0.
+std::string plans_of(database& db, const keyset_config& config) {
+  const std::vector<sql_value> place(config.sort.size(), sql_value{1});
+  std::string plans;
+  for (const auto& range : detail::keyset_range_sql(config, {false, place}, 1)) {
+    std::vector<sql_value> values{0};
+    values.insert(values.end(), range.used.size() + 1, sql_value{1});
+    const auto rows = db.read([&](read_session& s) { return s.query("EXPLAIN QUERY PLAN " + range.sql, values); }).value();
+    for (const auto row : rows) plans += row.get<std::string>("detail") + "\n";
+  }
+  return plans;
 }
 
 }  // namespace
@@ -46,19 +53,32 @@ TEST_CASE("keyset.SQLite finds each page by the index alone") {
     s.execute("CREATE INDEX up ON page_item (tenant, b, id)").value();
     s.execute("CREATE INDEX mixed ON page_item (tenant, a DESC, id)").value();
   }).value();
-  const keyset_pager one_way{page_config({{"b"}, {"id"}})};
-  auto page = read_page(db, one_way, {}, {.size = 3});
-  auto plan = plan_of(db, one_way.sql(one_way.open(page.next, {0}).value(), 1, 4), {0, 1, 1});
-  CAPTURE(plan);
-  CHECK(plan == "SEARCH page_item USING INDEX up (tenant=? AND (b,id)>(?,?))\n");
+  const auto one_way = page_config({{"b"}, {"id"}});
+  CHECK(plans_of(db, one_way) == "SEARCH page_item USING INDEX up (tenant=? AND (b,id)>(?,?))\n");
 
-  const keyset_pager two_ways{page_config({{"a", sort_direction::descending, sort_nulls::last}, {"id"}})};
-  page = read_page(db, two_ways, {}, {.size = 3});
-  plan = plan_of(db, two_ways.sql(two_ways.open(page.next, {0}).value(), 1, 4), {0, 1, 1});
+  const auto plan = plans_of(db, page_config({{"a", sort_direction::descending, sort_nulls::last}, {"id"}}));
   CAPTURE(plan);
   CHECK(plan.find("SEARCH page_item USING INDEX mixed (tenant=? AND a=? AND id>?)") != std::string::npos);
   CHECK(plan.find("SEARCH page_item USING INDEX mixed (tenant=? AND a<?)") != std::string::npos);
   CHECK(plan.find("SCAN page_item") == std::string::npos);
+}
+
+TEST_CASE("keyset.a page of several ranges has the limit of one result") {
+  sqlite_fixture file;
+  auto limited = file.config();
+  limited.database.max_result_bytes = 4'096;
+  auto db = open_sqlite(limited).value();
+  make_pages_table(db, 0, 1);
+  db.write([](write_session& s) {
+    s.execute("INSERT INTO page_item VALUES (1, 0, 1, 0, 0, ''), (2, 0, 1, 0, 0, ''), (3, 0, 0, 0, 0, '')").value();
+  }).value();
+  auto config = page_config({{"a", sort_direction::descending, sort_nulls::last}, {"id"}});
+  const auto cursor = read_page(db, keyset_pager{config}, {}, {.size = 1}).next;
+  config.select += ", printf('%.*c', 3000, 'x') AS filler";
+  const keyset_pager wide{config};
+  const auto page = db.read([&](read_session& s) { return wide.read(s, wide.open(cursor, {0}).value(), {0}, {.size = 1}); });
+  REQUIRE(!page);
+  CHECK(page.error().message() == "the page exceeds max_result_bytes, 4096 bytes");
 }
 
 TEST_CASE("keyset.a cursor belongs to its query, its sort and its parameters") {

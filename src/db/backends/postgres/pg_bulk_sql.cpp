@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <vector>
 
 namespace spillway::detail {
@@ -22,10 +23,23 @@ std::string joined(const std::vector<std::size_t>& places, std::string_view betw
 
 std::string columns_of(const bulk_job& job) { return fmt::format("{}", fmt::join(job.columns, ", ")); }
 
-/// Of rows with equal keys the last. The order also makes two programs lock the rows of the table one after the other, and not each other out.
+std::string keys_of(const bulk_job& job) {
+  return joined(job.keys, ", ", [&](std::size_t i) { return job.columns[i]; });
+}
+
+/// What rows with equal keys come to, one after the other: what is set is of the last, and the rest of the first. The order also makes two programs lock
+/// the rows of the table one after the other, and not each other out.
 std::string last_of_equal(const bulk_job& job) {
-  const auto keys = joined(job.keys, ", ", [&](std::size_t i) { return job.columns[i]; });
-  return fmt::format("SELECT DISTINCT ON ({0}) {1} FROM pg_temp.spillway_bulk ORDER BY {0}, spillway_row DESC", keys, columns_of(job));
+  const auto keys = keys_of(job);
+  std::string values;
+  bool window{false};
+  for (std::size_t i = 0; i < job.columns.size(); ++i) {
+    const bool of_first = std::ranges::find(job.keys, i) == job.keys.end() && std::ranges::find(job.set, i) == job.set.end();
+    values += fmt::format(fmt::runtime(of_first ? "{0}first_value({1}) OVER given AS {1}" : "{0}{1}"), i == 0 ? "" : ", ", job.columns[i]);
+    window |= of_first;
+  }
+  return fmt::format("SELECT DISTINCT ON ({0}) {1} FROM pg_temp.spillway_bulk{2} ORDER BY {0}, spillway_row DESC", keys, values,
+                     window ? fmt::format(" WINDOW given AS (PARTITION BY {} ORDER BY spillway_row)", keys) : "");
 }
 
 }  // namespace
@@ -41,7 +55,7 @@ std::string pg_copy_sql(const bulk_job& job) {
 }
 
 std::string pg_returned_key_sql(const bulk_job& job) {
-  return fmt::format(" RETURNING ROW({})::text", joined(job.keys, ", ", [&](std::size_t i) { return job.columns[i]; }));
+  return fmt::format(" RETURNING ROW({})::text", keys_of(job));
 }
 
 std::string pg_merge_sql(const bulk_job& job) {

@@ -493,10 +493,12 @@ void pg_cluster::finish_query(const route_ticket& ticket, time_point asked, quer
   watch_.with([&](route_core& core, std::uint64_t random) { core.finished(ticket, now, how, now - asked, random); });
 }
 
-void pg_cluster::query_took(time_point began) {
+void pg_cluster::query_took(time_point began, bool answered) {
   if (config_.routing.hedge_ratio <= 0) return;
   const auto now = system_clock_source().now();
   const std::scoped_lock lock{hedge_mutex_};
+  // One that had little time is not known to be a quick one.
+  if (!answered && now - began < hedge_.delay().value_or(std::chrono::nanoseconds::max())) return;
   hedge_.took(now - began, now);
 }
 

@@ -54,8 +54,8 @@ class pg_cluster final : public session_source, public std::enable_shared_from_t
   std::optional<route_ticket> grant_query(const read_question& question, time_point now, bool hedge);
   bool submit(const route_ticket& ticket, const std::shared_ptr<query_operation>& operation, deadline until);
   void finish_query(const route_ticket& ticket, time_point asked, query_end how);
-  /// One was answered, whoever of those asked did.
-  void query_took(time_point began);
+  /// One was answered, whoever of those asked did, or its time ran out.
+  void query_took(time_point began, bool answered);
   /// After how long a second node is to be asked; none: not at all.
   [[nodiscard]] std::optional<std::chrono::nanoseconds> hedge_delay();
   /// Takes from the budget.

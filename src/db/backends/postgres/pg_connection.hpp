@@ -160,7 +160,7 @@ class pg_connection final : public db_connection {
   /// Reads the answers of a simple query; the first error is the answer.
   db_error finish_simple(const pg_limit& limit, std::uint64_t& rows);
   /// A statement for each row.
-  result<std::uint64_t, db_error> run_each(const bulk_job& job, const pg_first_rows& rows);
+  result<std::uint64_t, db_error> run_each(const bulk_job& job, const pg_first_rows& rows, const std::vector<pg_first_rows::group>& groups);
   /// For these behind one Sync, so that none is carried out unless all are.
   db_error run_alike(const std::shared_ptr<pg_prepared>& statement, const pg_first_rows& rows, const pg_first_rows::group& group,
                      pg_changed_rows& changed);

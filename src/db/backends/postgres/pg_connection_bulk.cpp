@@ -74,20 +74,23 @@ class copy_data {
 result<std::uint64_t, db_error> pg_connection::bulk(const bulk_job& job, bulk_rows& rows) {
   const pg_first_rows first{job, rows};
   if (rows.failure().failed()) return rows.failure();
-  if (first.all()) return run_each(job, first);
+  if (first.all()) {
+    constexpr std::size_t most_groups{8};  // each is a round trip
+    if (const auto groups = first.groups(); groups.size() <= most_groups) return run_each(job, first, groups);
+  }
   if (!pg_needs_staging(job.kind)) return copy_rows(pg_copy_sql(job), [data = copy_data{job, first, rows}]() mutable { return data.next(); });
   return merge_rows(job, [data = copy_data{job, first, rows}]() mutable { return data.next(); });
 }
 
-result<std::uint64_t, db_error> pg_connection::run_each(const bulk_job& job, const pg_first_rows& rows) {
+result<std::uint64_t, db_error> pg_connection::run_each(const bulk_job& job, const pg_first_rows& rows,
+                                                        const std::vector<pg_first_rows::group>& groups) {
   auto sql = job.kind == bulk_kind::update ? update_sql(job) : insert_sql(job);
   if (!job.keys.empty() && rows.count() > 1) sql += pg_returned_key_sql(job);
   if (const auto why = control_->interrupted()) return db_error{*why, {}, 0, sql};
   read_ahead();
   if (lost_) return *lost_;
   pg_changed_rows changed;
-  for (std::size_t row = 0; row < rows.count();) {
-    const auto group = rows.alike(row);
+  for (const auto& group : groups) {
     const auto statement = pg_plan(cache_, sql, group.types);
     if (!statement) return statement.error();
     sql_ = sql;
@@ -101,21 +104,25 @@ result<std::uint64_t, db_error> pg_connection::run_each(const bulk_job& job, con
     sql_ = {};
     if (failure.failed()) return failure;
     changed = std::move(attempt);
-    row = group.end;
   }
   return changed.count();
 }
 
 db_error pg_connection::run_alike(const std::shared_ptr<pg_prepared>& statement, const pg_first_rows& rows, const pg_first_rows::group& group,
                                   pg_changed_rows& changed) {
-  queue_begin();
-  (void)parameters_.assign(group.types, sql_);
-  queue_preparation(statement);
-  for (auto row = group.begin; row < group.end; ++row) {
-    (void)parameters_.assign(rows.values(row), sql_);
-    queue_execution(statement);
+  try {
+    queue_begin();
+    (void)parameters_.assign(group.types, sql_);
+    queue_preparation(statement);
+    for (auto row = group.begin; row < group.end; ++row) {
+      (void)parameters_.assign(rows.values(row), sql_);
+      queue_execution(statement);
+    }
+    queue_sync();
+  } catch (...) {  // no memory; what is under way would be taken for the answer of the next statement
+    (void)lost(sql_);
+    throw;
   }
-  queue_sync();
   channel_.flush();
   // What fails here is no row's fault.
   reader from;

@@ -58,6 +58,12 @@ std::vector<sql_value> pg_first_rows::values(std::size_t row) const {
   return made;
 }
 
+std::vector<pg_first_rows::group> pg_first_rows::groups() const {
+  std::vector<group> made;
+  for (std::size_t row = 0; row < count_; row = made.back().end) made.push_back(alike(row));
+  return made;
+}
+
 pg_first_rows::group pg_first_rows::alike(std::size_t row) const {
   group found{row, row + 1, values(row)};
   for (; found.end < count_; ++found.end) {

@@ -32,10 +32,12 @@ class pg_first_rows {
     std::size_t end{0};
     std::vector<sql_value> types;  // for each parameter a value of its type; null if they have no other
   };
-  /// As many as there are from this row on.
-  [[nodiscard]] group alike(std::size_t row) const;
+  /// All of them, in their order.
+  [[nodiscard]] std::vector<group> groups() const;
 
  private:
+  [[nodiscard]] group alike(std::size_t row) const;
+
   row_data kept_;
   std::size_t width_;
   std::size_t count_{0};

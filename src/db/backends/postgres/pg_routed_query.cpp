@@ -96,7 +96,7 @@ void pg_routed_query::complete(result<row_set, db_error> rows) {
   const auto timer = std::move(timer_);
   for (const auto& each : std::exchange(under_way_, {})) each->abandon();  // the one that has answered does not mind
   lock.unlock();
-  if (rows || rows.error() == db_errc::timed_out) cluster_->query_took(began_);
+  if (rows || rows.error() == db_errc::timed_out) cluster_->query_took(began_, rows.has_value());
   auto call = [caller, rows = std::move(rows)]() mutable {
     if (auto slot = caller->cancellation_slot(); slot.is_connected()) slot.clear();
     caller->complete_with(std::move(rows));

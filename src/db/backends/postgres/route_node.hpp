@@ -8,6 +8,7 @@
 
 #include <spillway/core/backoff.hpp>
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 
@@ -56,7 +57,7 @@ struct route_node {
   /// Its server may be another one from now on.
   void may_have_restarted(time_point now) noexcept {
     replay.reset();
-    samples_from = now;
+    samples_from = std::max(samples_from, now);
   }
 };
 
