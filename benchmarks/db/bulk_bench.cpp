@@ -6,6 +6,7 @@
 
 #include <libpq-fe.h>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <memory>
@@ -169,11 +170,11 @@ class comparison {
   /// Where the way for many rows begins to be the faster one.
   void few() {
     std::printf("\nsmall batches, us a batch\n%6s %10s %10s %10s\n", "rows", "fail", "skip", "update");
-    for (const std::int64_t count : {1, 2, 4, 8, 9, 16, 32, 64, 96, 97, 128, 256, 257}) {
+    for (const std::int64_t count : {1, 2, 4, 8, 9, 16, 32, 64, 96, 97, 128, 256, 257, 2'000, 2'200, 5'000, 10'000}) {
       std::printf("%6lld", static_cast<long long>(count));
       for (const auto& conflict : {on_conflict::fail(), on_conflict::skip(), on_conflict::update({"id"})}) {
         empty();
-        constexpr int batches{100};
+        const auto batches = static_cast<int>(std::clamp<std::int64_t>(20'000 / count, 10, 100));
         std::vector<row> batch(rows_.begin(), rows_.begin() + count);
         std::int64_t next{0};
         const auto took = seconds_of([&] {

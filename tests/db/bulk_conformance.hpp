@@ -20,7 +20,7 @@
 namespace spillway::tests {
 
 /// Enough for any engine to take its way for many rows.
-inline constexpr int many_rows{1'000};
+inline constexpr int many_rows{3'000};
 
 using item_row = std::tuple<std::int64_t, std::string, std::optional<double>>;
 

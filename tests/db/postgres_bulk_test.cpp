@@ -7,7 +7,9 @@
 
 #include <array>
 #include <chrono>
+#include <deque>
 #include <limits>
+#include <random>
 #include <string>
 #include <thread>
 #include <tuple>
@@ -152,6 +154,96 @@ TEST_CASE("bulk.rows whose types change from one to the next") {
     CHECK(db.write([&](write_session& s) { return bulk_insert(s, {"t", {"id", "price"}}, rows, conflict); }).value() == bulk_counts{90, 90});
     CHECK(place.cluster.value("SELECT sum(price) FROM t", 0, place.name) == "4027.5");
   }
+}
+
+TEST_CASE("bulk.many rows are skipped as ON CONFLICT would, whatever the table is like") {
+  const postgres_database place;
+  auto db = open(place);
+  struct like {
+    std::string_view table;
+    std::vector<std::string> columns{"a", "b", "v"};
+    bool nulls{false};
+    bool texts{false};
+  };
+  const std::vector<like> tables{{"(a int PRIMARY KEY, b int, v int)"},
+                                 {"(a int, b int NOT NULL, v int, PRIMARY KEY (b, a))"},
+                                 {"(a int NOT NULL, b int, v int, UNIQUE (a) INCLUDE (b))"},
+                                 {"(a numeric PRIMARY KEY, b numeric, v text DEFAULT 'none')", {"a", "b"}},
+                                 {"(a varchar(8) PRIMARY KEY, b char(9), v \"char\")", {"a", "b", "v"}, false, true},
+                                 {R"((a text COLLATE "C" PRIMARY KEY, b text, v text))", {"a", "b", "v"}, false, true},
+                                 {"(a int PRIMARY KEY, b int UNIQUE, v int)"},
+                                 {"(a int UNIQUE, b int, v int)", {"a", "b", "v"}, true},
+                                 {"(a int, b int, v int)", {"a", "b", "v"}, true},
+                                 {"(a int PRIMARY KEY, b int NOT NULL, v int)", {"a", "b", "v"}, true},
+                                 {"(a int PRIMARY KEY, b int CHECK (b < 1000), v int)"},
+                                 {"(a int PRIMARY KEY DEFERRABLE INITIALLY DEFERRED, b int, v int)"},
+                                 {"(a int PRIMARY KEY, b int, v int, EXCLUDE USING btree (b WITH =))"},
+                                 {"(id serial PRIMARY KEY, a int, b int, v int)"},
+                                 {"(a int PRIMARY KEY, b int, v int GENERATED ALWAYS AS (1 / (b - 500)) STORED)", {"a", "b"}},
+                                 {"(a int PRIMARY KEY, b int, v int) PARTITION BY HASH (a)"}};
+  const auto seed = std::random_device{}();
+  MESSAGE("seed " << seed);
+  std::mt19937 random{seed};
+  for (const auto& one : tables) {
+    CAPTURE(one.table);
+    const auto number_of_table = std::to_string(&one - tables.data());
+    const auto mine = "ours_" + number_of_table;
+    const auto other = "theirs_" + number_of_table;
+    for (const auto& name : {mine, other}) {
+      auto sql = "CREATE TABLE " + name + " " + std::string{one.table};
+      if (one.table.ends_with("HASH (a)")) sql += "; CREATE TABLE " + name + "_0 PARTITION OF " + name + " FOR VALUES WITH (MODULUS 1, REMAINDER 0)";
+      sql += "; INSERT INTO " + name + " (a, b) SELECT i, i FROM generate_series(1, 900, 7) AS i";
+      place.cluster.sql(sql, 0, place.name);
+    }
+    std::deque<std::string> texts;
+    const auto number = [&](auto value) { return one.texts ? sql_value{texts.emplace_back(std::to_string(value))} : sql_value{static_cast<int>(value)}; };
+    std::vector<std::vector<sql_value>> rows;
+    for (int i = 0; i < 2'500; ++i) {
+      rows.push_back({});
+      for (std::size_t c = 0; c < one.columns.size(); ++c) rows.back().push_back(number(random() % (c == 2 ? 10 : 1'100)));
+      if (one.nulls && i == 2'000) rows.back() = {1, nullptr, nullptr};  // known anyway
+      if (one.nulls && i == 2'001 && one.table.find("PRIMARY") == std::string_view::npos) rows.back() = {nullptr, 1, 1};
+    }
+    const auto ours = db.write([&](write_session& s) { return bulk_insert(s, {mine, one.columns}, rows, on_conflict::skip()); });
+    // What one statement after the other comes to.
+    std::uint64_t inserted{0};
+    const auto theirs = db.write([&](write_session& s) -> result<void, db_error> {
+      const std::string places = one.columns.size() == 2 ? "(a, b) VALUES ($1, $2)" : "(a, b, v) VALUES ($1, $2, $3)";
+      for (const auto& row : rows) {
+        const auto done = s.execute("INSERT INTO " + other + " " + places + " ON CONFLICT DO NOTHING", row);
+        if (!done) return done.error();
+        inserted += *done;
+      }
+      return {};
+    });
+    const auto why = theirs ? std::string{} : std::string{theirs.error().what()};
+    CAPTURE(why);
+    REQUIRE(ours.has_value() == theirs.has_value());
+    if (!ours) {
+      CHECK(ours.error().code() == theirs.error().code());
+      CHECK(ours.error().message().find("spillway_bulk") == std::string_view::npos);
+      continue;
+    }
+    CHECK(ours->written == inserted);
+    CHECK(place.cluster.value("SELECT count(*) FROM (TABLE " + mine + " EXCEPT ALL TABLE " + other + ") AS differing", 0, place.name) == "0");
+  }
+}
+
+TEST_CASE("bulk.a row that another program inserts meanwhile is skipped, too") {
+  const postgres_database place;
+  auto db = open(place);
+  make_bulk_tables(db, "BYTEA");
+  std::thread writer;
+  db.write([&](write_session& s) {
+    s.execute("INSERT INTO bulk_item (id, name) VALUES (70, 'theirs')").value();
+    writer = std::thread{[&] { CHECK(insert_items(db, items(0, 3'000), on_conflict::skip()).value() == bulk_counts{3'000, 2'999}); }};
+    while (place.cluster.value("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'", 0, place.name) == "0") std::this_thread::yield();
+  }).value();
+  writer.join();
+  const auto names = names_of(db);
+  CHECK(names.size() == 3'000);
+  CHECK(names.at(70) == "theirs");
+  CHECK(names.at(71) == "name 71");
 }
 
 TEST_CASE("bulk.any number of rows and columns, those that are known skipped") {

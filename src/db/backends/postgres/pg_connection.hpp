@@ -166,6 +166,10 @@ class pg_connection final : public db_connection {
                      pg_changed_rows& changed);
   result<std::uint64_t, db_error> copy_rows(std::string_view sql, const std::function<std::string_view()>& source);
   result<std::uint64_t, db_error> merge_rows(const bulk_job& job, const std::function<std::string_view()>& source);
+  /// From the temporary table, the known ones left out.
+  result<std::uint64_t, db_error> insert_unknown(const bulk_job& job);
+  /// A statement that is not worth a place among the prepared ones.
+  result<std::uint64_t, db_error> run_once(const std::string& sql);
   result<std::uint64_t, db_error> start_copy(std::string_view sql, ExecStatusType wanted);
 
   /// Whether a first statement that failed like this may be sent once more.

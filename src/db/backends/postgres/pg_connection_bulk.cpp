@@ -6,6 +6,7 @@
 #include "pg_changed_rows.hpp"
 #include "pg_copy_text.hpp"
 #include "pg_first_rows.hpp"
+#include "pg_known_key.hpp"
 #include "pg_plan.hpp"
 
 #include <fmt/format.h>
@@ -67,6 +68,17 @@ class copy_data {
   bulk_rows& rows_;
   std::string text_;
   std::size_t number_{0};
+};
+
+class known_key_rows final : public row_sink {
+ public:
+  bool row_added(row_data& rows) override {
+    key.add(std::get<std::string_view>(rows.value(0).get()), rows.row(0).get<bool>(1));
+    rows.clear_rows();
+    return true;
+  }
+
+  pg_known_key key;
 };
 
 }  // namespace
@@ -153,18 +165,47 @@ result<std::uint64_t, db_error> pg_connection::copy_rows(std::string_view sql, c
 
 result<std::uint64_t, db_error> pg_connection::merge_rows(const bulk_job& job, const std::function<std::string_view()>& source) {
   if (const auto made = run_script(pg_staging_sql(job)); !made) return made.error();
-  if (const auto copied = copy_rows(pg_copy_sql(job), source); !copied) return copied.error();
-  // Not worth a place among the prepared statements.
-  const auto sql = pg_merge_sql(job);
+  const auto copied = copy_rows(pg_copy_sql(job), source);
+  if (!copied) return copied.error();
+  const bool may_know = job.kind == bulk_kind::insert_or_skip && *copied >= pg_known_key_pays_from;
+  auto merged = may_know ? insert_unknown(job) : run_once(pg_merge_sql(job));
+  if (!merged) return merged;
+  if (const auto dropped = run_script(pg_drop_staging_sql); !dropped) return dropped.error();
+  return merged;
+}
+
+result<std::uint64_t, db_error> pg_connection::insert_unknown(const bulk_job& job) {
+  row_data none;
+  known_key_rows found;
+  const sql_value table{job.table};
+  if (const auto looked = run(pg_known_key_sql, {&table, 1}, none, found); !looked) return looked.error();
+  if (!found.key.serves(job)) return run_once(pg_merge_sql(job));
+
+  const auto require = pg_require_values_sql(job, found.key);
+  auto done = [&]() -> result<std::uint64_t, db_error> {
+    if (const auto kept = run_script("SAVEPOINT spillway_skip"); !kept) return kept.error();
+    if (const auto required = run_script(require); !required) return required.error();
+    return run_once(pg_insert_unknown_sql(job, found.key));
+  }();
+  // A row came in between, or one that is null is to blame: ON CONFLICT knows what to do, and what to say.
+  if (!done && (done.error() == db_errc::unique_violation || done.error() == db_errc::not_null_violation)) {
+    if (const auto back = run("ROLLBACK TO SAVEPOINT spillway_skip", {}, none, found); !back) return back.error();
+    done = run_once(pg_merge_sql(job));
+  }
+  if (!done) return done;
+  if (const auto released = run_script("RELEASE SAVEPOINT spillway_skip"); !released) return released.error();
+  return done;
+}
+
+result<std::uint64_t, db_error> pg_connection::run_once(const std::string& sql) {
+  if (const auto why = control_->interrupted()) return db_error{*why, {}, 0, sql};
   sql_ = sql;
   row_data none;
   dropped_rows sink;
   (void)parameters_.assign({}, sql);
-  auto merged = run_statement(std::make_shared<pg_prepared>(pg_prepared{.key = {}, .name = {}, .sql = sql}), none, sink);
+  auto done = run_statement(std::make_shared<pg_prepared>(pg_prepared{.key = {}, .name = {}, .sql = sql}), none, sink);
   sql_ = {};
-  if (!merged) return merged;
-  if (const auto dropped = run_script(pg_drop_staging_sql); !dropped) return dropped.error();
-  return merged;
+  return done;
 }
 
 }  // namespace spillway::detail
