@@ -186,6 +186,22 @@ TEST_CASE("postgres_query.a_change_of_the_schema_heals_by_itself") {
   for (auto& each : asked) CHECK(each.get().value()[0].size() == 2);
 }
 
+TEST_CASE("postgres_query.a_column_of_another_type_heals_by_itself") {
+  const postgres_fixture fixture;
+  fixture.sql("CREATE TABLE t AS SELECT 1 AS a");
+  auto config = fixture.config();
+  config.query_connections = 2;
+  auto db = open_postgres(config).value();
+  const auto count = [&](std::int64_t a) { return db.async_query(sql_query{"SELECT count(*) FROM t WHERE a = $1", a}, 20s, use_future); };
+  for (int i = 0; i < 8; ++i) CHECK(count(1).get().has_value());
+  const std::int64_t large{5'000'000'000};
+  CHECK(count(large).get().error() == db_errc::type_mismatch);
+  fixture.sql("ALTER TABLE t ALTER a TYPE bigint; INSERT INTO t VALUES (5000000000)");
+  std::vector<std::future<result<row_set, db_error>>> asked;
+  for (int i = 0; i < 20; ++i) asked.push_back(count(large));
+  for (auto& each : asked) CHECK(each.get().value()[0].get<int>(0) == 1);
+}
+
 TEST_CASE("postgres_query.what_a_session_has_found_outdated_is_prepared_anew_here_too") {
   const postgres_fixture fixture;
   fixture.sql("CREATE TABLE t AS SELECT 1 AS a");

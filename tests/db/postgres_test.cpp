@@ -6,6 +6,7 @@
 
 #include "db/backends/postgres/pg_driver.hpp"
 
+#include <spillway/db/bulk.hpp>
 #include <spillway/db/migrate.hpp>
 #include <spillway/db/postgres.hpp>
 
@@ -263,6 +264,36 @@ TEST_CASE("postgres.a_schema_change_is_not_noticed_by_first_statements") {
   fixture.sql("ALTER TABLE t ADD COLUMN y int");
   CHECK(columns() == std::vector<std::string>{"x", "y"});
   CHECK(db.stats().errors_of(db_errc::stale_statement) == 0);
+}
+
+TEST_CASE("postgres.a_column_of_another_type_is_noticed_by_statements_that_are_prepared") {
+  const postgres_fixture fixture;
+  auto config = fixture.config();
+  config.writers = 1;
+  auto db = open_postgres(config).value();
+  fixture.sql("CREATE TABLE t (x int)");
+  const auto add = [&](sql_value x) { return db.write([&](write_session& s) { return s.execute("INSERT INTO t VALUES ($1)", x); }); };
+  const auto add_two = [&](std::int64_t x) {
+    const std::vector<std::tuple<std::int64_t>> rows{{x}, {x}};
+    return db.write([&](write_session& s) { return bulk_insert(s, {"t", {"x"}}, rows); });
+  };
+  const std::int64_t large{5'000'000'000};
+  CHECK(add(1).has_value());
+  CHECK(add_two(1).has_value());
+  CHECK(add(large).error() == db_errc::type_mismatch);  // a value that does not fit stays one
+  fixture.sql("ALTER TABLE t ALTER x TYPE bigint");
+  CHECK(add_two(large).has_value());
+  CHECK(add(large).has_value());
+  fixture.sql("ALTER TABLE t ALTER x TYPE text");
+  CHECK(add("text").has_value());
+  // In the middle of a transaction it fails once.
+  const auto second = [&](write_session& s) -> result<std::uint64_t, db_error> {
+    s.query("SELECT 1").value();
+    return s.execute("INSERT INTO t VALUES ($1)", "2026-01-01");
+  };
+  fixture.sql("ALTER TABLE t ALTER x TYPE date USING NULL");
+  CHECK_FALSE(db.write(second).has_value());
+  CHECK(db.write(second).has_value());
 }
 
 TEST_CASE("postgres.a_schema_change_inside_a_transaction_fails_it_once") {

@@ -456,12 +456,19 @@ bool pg_connection::reconnect() {
   return !dead_;
 }
 
-bool pg_connection::heal(const db_error& failure) {
+bool pg_connection::drop_if_old(pg_prepared& statement, const db_error& failure) {
+  if (!statement.on_server || !may_be_of_old_types(sqlstate_text(failure.native_code()))) return false;
+  statement.on_server = false;
+  cache_.not_dropped(statement.name);
+  return true;
+}
+
+bool pg_connection::heal(const db_error& failure, bool outdated) {
   if (!first_ || given_up_ || control_->interrupted()) return false;
   if (failure == db_errc::connection_lost) {
     // A router must be asked first: the server may have become another since it chose.
     if (node_->in_cluster || !reconnect()) return false;
-  } else if ((failure == db_errc::stale_statement || in_failed_transaction(failure)) && !dead_) {
+  } else if ((outdated || failure == db_errc::stale_statement || in_failed_transaction(failure)) && !dead_) {
     send_text(step_kind::end, "ROLLBACK");
     queue_sync();
     if (settle(limit()).failed()) return false;

@@ -172,8 +172,10 @@ class pg_connection final : public db_connection {
   result<std::uint64_t, db_error> run_once(const std::string& sql);
   result<std::uint64_t, db_error> start_copy(std::string_view sql, ExecStatusType wanted);
 
-  /// Whether a first statement that failed like this may be sent once more.
-  bool heal(const db_error& failure);
+  /// Whether a first statement that failed like this may be sent once more. `outdated`: what was prepared is known to be.
+  bool heal(const db_error& failure, bool outdated = false);
+  /// A statement that was prepared before has failed. True: perhaps because of that; it will be prepared anew.
+  bool drop_if_old(pg_prepared& statement, const db_error& failure);
   bool reconnect();
   /// What keeps a session from being used at all, as the server has told when it was opened.
   [[nodiscard]] db_error unfit() const;

@@ -108,8 +108,10 @@ result<std::uint64_t, db_error> pg_connection::run_each(const bulk_job& job, con
     sql_ = sql;
     handed_out_ = false;
     auto attempt = changed;
+    const bool prepared_before = (*statement)->on_server;
     auto failure = run_alike(*statement, rows, group, attempt);
-    if (failure.failed() && !handed_out_ && heal(failure)) {
+    const bool outdated = failure.failed() && prepared_before && drop_if_old(**statement, failure);
+    if (failure.failed() && !handed_out_ && heal(failure, outdated)) {
       attempt = changed;
       failure = run_alike(*statement, rows, group, attempt);
     }

@@ -158,8 +158,10 @@ result<std::uint64_t, db_error> pg_connection::run(std::string_view sql, std::sp
   handed_out_ = false;
   const bool with_cursor = sink.is_stream() && (*statement)->kind == pg_statement_kind::query;
   const auto run_once = [&] { return with_cursor ? run_cursor(*statement, rows, sink) : run_statement(*statement, rows, sink); };
+  const bool prepared_before = (*statement)->on_server;
   auto done = run_once();
-  if (!done && !handed_out_ && heal(done.error())) done = run_once();
+  const bool outdated = !done && prepared_before && drop_if_old(**statement, done.error());
+  if (!done && !handed_out_ && heal(done.error(), outdated)) done = run_once();
   return done;
 }
 

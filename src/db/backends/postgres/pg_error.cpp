@@ -104,6 +104,11 @@ std::string sqlstate_text(int number) {
   return sqlstate_number(text) == number ? text : std::string{};
 }
 
+bool may_be_of_old_types(std::string_view sqlstate) noexcept {
+  constexpr std::array<std::string_view, 7> states{"22003", "22007", "22008", "22P02", "22P03", "42804", "42883"};
+  return std::ranges::find(states, sqlstate) != states.end();
+}
+
 bool ends_session(std::string_view sqlstate) noexcept {
   return sqlstate.starts_with("57P0") || sqlstate.starts_with("08") || sqlstate == "25P03";
 }

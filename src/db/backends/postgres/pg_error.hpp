@@ -18,6 +18,9 @@ namespace spillway::detail {
 [[nodiscard]] int sqlstate_number(std::string_view sqlstate) noexcept;
 [[nodiscard]] std::string sqlstate_text(int number);
 
+/// Whether it may be that the parameters of a prepared statement still have the types that columns had when it was prepared: then a value does not fit
+/// them, or they do not fit the columns. The same is said of values that are wrong.
+[[nodiscard]] bool may_be_of_old_types(std::string_view sqlstate) noexcept;
 /// Whether the session ended with this answer.
 [[nodiscard]] bool ends_session(std::string_view sqlstate) noexcept;
 

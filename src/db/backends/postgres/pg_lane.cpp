@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 #include <fcntl.h>
@@ -231,7 +232,8 @@ void pg_lane::note_failure(sent_query& head, const PGresult* answer) {
   // What could not be deallocated is found out when its name is wanted again.
   if (head.failure.failed() || (head.current() == command::deallocate && !ends_session(state))) return;
   head.failure = pg_error(answer, head.statement->sql);
-  const bool outdated = state == "0A000";  // the plan, by a change of the schema
+  const bool prepared_before = std::ranges::find(head.commands, command::prepare) == head.commands.end();
+  const bool outdated = state == "0A000" || (prepared_before && may_be_of_old_types(state));  // by a change of the schema
   const bool forgotten = state == "26000";
   const bool there_already = state == "42P05" && head.current() == command::prepare;
   head.disturbed = outdated || forgotten || there_already || ends_session(state) || (state == "57014" && ever_cancelled_);
