@@ -59,6 +59,7 @@ TEST_CASE("postgres_conninfo.a_session_that_reads_is_read_only_on_the_server") {
 
 TEST_CASE("postgres_conninfo.what_is_wrong_with_a_url_is_said_without_its_password") {
   CHECK(refusal("postgresql://localhost/?nonsense=1") == "invalid URI query parameter: \"...\"");
+  CHECK(refusal("mysql://host/x").starts_with("it must be postgresql://user@host:port/database or a list of name=value: "));
   CHECK(refusal("host=a,b") == "it names several servers in \"host\"; one is taken");
   CHECK(refusal("service=x") == "it names a service; give host, port and database themselves");
   CHECK(refusal("client_encoding=LATIN1") == "client_encoding must be UTF8");

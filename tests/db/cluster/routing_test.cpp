@@ -216,6 +216,13 @@ TEST_CASE("cluster.the_start_says_what_is_wrong") {
     CHECK(opened.error() == db_errc::authentication_failed);
     CHECK(opened.error().message().find("wrong") == std::string::npos);
   }
+  SUBCASE("wrong password for the primary alone") {
+    config.nodes[0].url.replace(config.nodes[0].url.find("spillway@"), 8, "guarded:wrong");
+    const auto opened = open_postgres_cluster(config);
+    REQUIRE_FALSE(opened.has_value());
+    CHECK(opened.error() == db_errc::not_primary);
+    CHECK(opened.error().message().find("password authentication failed") != std::string::npos);
+  }
   SUBCASE("the same name twice") {
     config.nodes[1].name = "a";
     CHECK_THROWS_WITH_AS((void)open_postgres_cluster(config), "postgres_cluster_config.nodes[1].name is 'a', as that of another node; each must have its own",

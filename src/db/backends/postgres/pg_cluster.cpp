@@ -575,7 +575,9 @@ routing_stats pg_cluster::routing() {
 std::string pg_cluster::explain(const session_options& options) {
   const auto now = system_clock_source().now();
   const auto question = question_of(options, 0, now, now);
-  return watch_.with([&](route_core& core, auto) { return core.explain(question, now); });
+  std::vector<std::string> failures;
+  for (node_index i = 0; i < nodes_.size(); ++i) failures.push_back(watch_.last_failure(i).what());
+  return watch_.with([&](route_core& core, auto) { return core.explain(question, now, failures); });
 }
 
 }  // namespace spillway::detail

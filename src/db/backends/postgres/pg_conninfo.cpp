@@ -53,7 +53,11 @@ result<pg_conninfo, std::string> pg_conninfo::parse(std::string_view url, std::s
   char* raw_complaint{nullptr};
   const std::unique_ptr<PQconninfoOption, free_options> options{PQconninfoParse(terminated.c_str(), &raw_complaint)};
   const std::unique_ptr<char, free_text> complaint{raw_complaint};
-  if (!options) return without_quotes(one_line(without_url(complaint ? complaint.get() : "out of memory", url)));
+  if (!options) {
+    const auto why = without_quotes(one_line(without_url(complaint ? complaint.get() : "out of memory", url)));
+    const bool is_url = url.starts_with("postgresql://") || url.starts_with("postgres://");
+    return is_url ? why : fmt::format("it must be postgresql://user@host:port/database or a list of name=value: {}", why);
+  }
 
   pg_conninfo made;
   for (const auto* option = options.get(); option->keyword != nullptr; ++option) {

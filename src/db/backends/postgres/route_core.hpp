@@ -71,7 +71,8 @@ class route_core {
   /// What is worth a log line since the last call, oldest first; the newest 256.
   [[nodiscard]] std::vector<route_change> take_changes();
   /// Each node with its reason, in one line each.
-  [[nodiscard]] std::string explain(const read_question& question, time_point now) const;
+  /// `failures`: of each node why it is silent, if it is.
+  [[nodiscard]] std::string explain(const read_question& question, time_point now, std::span<const std::string> failures = {}) const;
   [[nodiscard]] std::uint32_t timeline() const noexcept { return reference_timeline(); }
   [[nodiscard]] routing_stats stats(time_point now) const;
 

@@ -14,7 +14,7 @@ std::int64_t milliseconds_of(std::chrono::nanoseconds duration) { return std::ch
 
 }  // namespace
 
-std::string route_core::explain(const read_question& question, time_point now) const {
+std::string route_core::explain(const read_question& question, time_point now, std::span<const std::string> failures) const {
   std::string text;
   const auto out = std::back_inserter(text);
   const auto wanted = demand_of(question);
@@ -33,6 +33,7 @@ std::string route_core::explain(const read_question& question, time_point now) c
     if (verdict == db_node_state::other_timeline) fmt::format_to(out, " ({}; it is at least on {})", reference_timeline(), election_.timeline_of(i));
     if (verdict == db_node_state::fenced) fmt::format_to(out, " (on timeline {}; the newest is {})", election_.timeline_of(i), election_.newest_timeline());
     if (n.silent_probes > 0) fmt::format_to(out, ", silent for {} probes", n.silent_probes);
+    if (n.silent_probes > 0 && i < failures.size()) fmt::format_to(out, " ({})", failures[i]);
     if (n.outlier.is_out()) fmt::format_to(out, ", back in {} ms", milliseconds_of(*n.outlier.until() - now));
     if (n.replay) fmt::format_to(out, ", replayed to {:X}/{:X}, asked {} ms ago", n.replay->place.position >> 32U, n.replay->place.position & 0xffff'ffffU, milliseconds_of(now - n.replay->when.asked));
     fmt::format_to(out, ", {} in flight", n.in_flight);
