@@ -30,7 +30,7 @@ TEST_CASE("hedge_rule.waits_for_as_long_as_nearly_all_take") {
 TEST_CASE("hedge_rule.goes_on_while_the_budget_covers_those_that_are_slow") {
   for (const int budget : {1, 5, 20}) {
     CAPTURE(budget);
-    hedge_rule rule{detail::hedging_within(budget / 100.0)};
+    hedge_rule rule{{.budget_ratio = budget / 100.0}};
     const auto share = std::max(budget - 1, 1);  // of a hundred
     int late{0};
     for (int i = 0; i < 20'000; ++i) {

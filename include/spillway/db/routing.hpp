@@ -43,8 +43,8 @@ struct routing_config {
   std::uint32_t down_after{2};                       ///< Probes in a row without an answer. A refused one is enough by itself. In [1, 100].
 
   // Queries of `async_query` that take long.
-  /// Share of them for which a second replica may be asked as well, once they take longer than 97 % of the others, or with a ratio above
-  /// 0.03 longer than all but this share: the first answer counts. In [0, 0.5]; 0: none.
+  /// Share of them for which a second replica may be asked as well, once they take longer than 97 % of the others, or if more are slow
+  /// than that, longer than all but this share: the first answer counts. In [0, 0.5]; 0: none.
   double hedge_ratio{0};
 
   // Replicas that answer badly.

@@ -6,13 +6,6 @@
 
 namespace spillway::detail {
 
-hedge_limits hedging_within(double budget_ratio) noexcept {
-  hedge_limits limits;
-  limits.budget_ratio = budget_ratio;
-  limits.quantile_ratio = std::min(limits.quantile_ratio, 1.0 - budget_ratio);
-  return limits;
-}
-
 void hedge_rule::asked() noexcept { budget_ = std::min(limits_.burst, budget_ + limits_.budget_ratio); }
 
 void hedge_rule::took(std::chrono::nanoseconds duration, time_point now) noexcept {
@@ -32,7 +25,17 @@ void hedge_rule::took(std::chrono::nanoseconds duration, time_point now) noexcep
 
 std::optional<std::chrono::nanoseconds> hedge_rule::delay() const noexcept {
   if (total_ < static_cast<double>(limits_.enough)) return std::nullopt;
-  const auto wanted = total_ * limits_.quantile_ratio;
+  auto found = quantile(limits_.quantile_ratio);
+  // As many are slow as decide how long that is, or more: then what is left of the others decides, if the budget reaches so far. It should not always:
+  // the rest of the budget is there for slow ones that come close together.
+  if (limits_.budget_ratio > 1.0 - limits_.quantile_ratio) {
+    if (const auto less = quantile(1.0 - limits_.budget_ratio); found > 16 * less) found = less;
+  }
+  return found;
+}
+
+std::chrono::nanoseconds hedge_rule::quantile(double ratio) const noexcept {
+  const auto wanted = total_ * ratio;
   double below{0};
   std::size_t bucket{0};
   while (bucket + 1 < bucket_count && (below += counts_[bucket]) < wanted) ++bucket;

@@ -21,9 +21,6 @@ struct hedge_limits {
   std::chrono::milliseconds half_life{10'000};
 };
 
-/// With so many second askings. A share of slow reads that these could cover must not decide how long "slow" is.
-[[nodiscard]] hedge_limits hedging_within(double budget_ratio) noexcept;
-
 /// Counts what reads took, forgetting half of it each half-life, and lends out second askings from a bucket that only first askings fill: so
 /// never more than `budget_ratio` of them, whatever happens.
 class hedge_rule {
@@ -45,6 +42,7 @@ class hedge_rule {
   static constexpr std::size_t bucket_count{96};
   static std::size_t bucket_of(std::chrono::nanoseconds duration) noexcept;
   static std::chrono::nanoseconds upper_bound(std::size_t bucket) noexcept;
+  [[nodiscard]] std::chrono::nanoseconds quantile(double ratio) const noexcept;
 
   hedge_limits limits_;
   std::array<double, bucket_count> counts_{};

@@ -109,7 +109,7 @@ pg_cluster::pg_cluster(const postgres_cluster_config& config)
     : config_{validated(config)},
       nodes_(config_.nodes.size()),
       queries_{queries_thread(config_)},
-      hedge_{hedging_within(config_.routing.hedge_ratio)},
+      hedge_{hedge_limits{.budget_ratio = config_.routing.hedge_ratio}},
       watch_{config_.routing, watched_of(config_), [this](const route_change& change) { changed(change); }} {
   for (std::size_t i = 0; i < config_.nodes.size(); ++i) {
     auto& made = nodes_[i];
