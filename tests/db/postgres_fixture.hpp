@@ -32,6 +32,12 @@ struct postgres_fixture {
   }
 };
 
+/// The one value that a query gives.
+template <class T>
+T one(database& db, std::string_view sql) {
+  return db.read([&](read_session& s) { return s.query_one<T>(sql); }).value().value();
+}
+
 /// Until something that others bring about holds.
 template <class Condition>
 void wait_until(Condition&& condition) {

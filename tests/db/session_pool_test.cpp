@@ -79,6 +79,16 @@ struct counted_sessions {
   std::optional<detail::session_pool> pool;
 };
 
+/// Of a caller for whom no session could be opened.
+pool_error refusal_by(counted_sessions& fixture, const db_error& failure) {
+  fixture.driver->failure = failure;
+  auto& sessions = fixture.pool->sessions();
+  const auto refused = sessions.acquire(1min);
+  REQUIRE(refused.error() == pool_errc::backend_down);
+  while (sessions.stats().opening > 0) std::this_thread::yield();
+  return refused.error();
+}
+
 }  // namespace
 
 TEST_CASE("session_pool.a_session_that_is_replaced_ends_at_once_and_only_those_of_the_end_are_kept_for_the_driver") {
@@ -101,31 +111,25 @@ TEST_CASE("session_pool.a_session_that_is_replaced_ends_at_once_and_only_those_o
 TEST_CASE("session_pool.a_failure_is_told_in_full_even_if_an_opening_has_succeeded_since") {
   counted_sessions fixture;
   auto& sessions = *fixture.pool;
-  fixture.driver->failure = {db_errc::busy, "too many connections"};
-  const auto refused = sessions.sessions().acquire(1min);
-  REQUIRE(refused.error() == pool_errc::backend_down);
-  while (sessions.sessions().stats().opening > 0) std::this_thread::yield();
+  const auto refused = refusal_by(fixture, {db_errc::busy, "too many connections"});
   fixture.driver->failure = {};
   while (!sessions.sessions().acquire(1min)) std::this_thread::yield();
-  CHECK(sessions.error_of(refused.error()) == db_errc::busy);
-  CHECK(sessions.error_of(refused.error()).message() == "too many connections");
+  CHECK(sessions.error_of(refused) == db_errc::busy);
+  CHECK(sessions.error_of(refused).message() == "too many connections");
 }
 
 TEST_CASE("session_pool.a_failure_is_told_even_if_an_opening_has_failed_since_in_another_way") {
   counted_sessions fixture;
   auto& sessions = *fixture.pool;
-  fixture.driver->failure = {db_errc::busy, "too many connections"};
-  const auto refused = sessions.sessions().acquire(1min);
-  REQUIRE(refused.error() == pool_errc::backend_down);
-  while (sessions.sessions().stats().opening > 0) std::this_thread::yield();
+  const auto refused = refusal_by(fixture, {db_errc::busy, "too many connections"});
   fixture.driver->failure = {db_errc::authentication_failed, "wrong password"};
   for (bool again{true}; again; std::this_thread::yield()) {
     const auto later = sessions.sessions().acquire(1min);
     REQUIRE(!later);
     again = sessions.error_of(later.error()) != db_errc::authentication_failed;
   }
-  CHECK(sessions.error_of(refused.error()) == db_errc::busy);
-  CHECK(sessions.error_of(refused.error()).message() == "too many connections");
+  CHECK(sessions.error_of(refused) == db_errc::busy);
+  CHECK(sessions.error_of(refused).message() == "too many connections");
 }
 
 TEST_CASE("session_pool.a_failure_of_earlier_is_not_told_of_a_host_that_does_not_answer_now") {

@@ -99,7 +99,8 @@ struct keyset_page {
 /// Threads: every member may be called from any thread.
 /// Errors:  the constructor throws std::invalid_argument naming the field. See the members. A value too long for `max_cursor_chars` is
 ///          db_errc::value_too_large. If two rows beside the border of a page are equal in all sorted columns, db_errc::invalid_statement.
-/// Cost:    one statement (SQLite: one for each range of the order the page reaches into), one row more than the page has, and two signatures (about a microsecond each).
+/// Cost:    one statement (SQLite: one for each range of the order the page reaches into), one row more than the page has, and two
+///          signatures (about a microsecond each).
 class SPILLWAY_EXPORT keyset_pager {
  public:
   explicit keyset_pager(const keyset_config& config, const clock_source& clock = system_clock_source());

@@ -35,8 +35,9 @@ std::string last_of_equal(const bulk_job& job) {
   bool window{false};
   for (std::size_t i = 0; i < job.columns.size(); ++i) {
     const bool of_first = std::ranges::find(job.keys, i) == job.keys.end() && std::ranges::find(job.set, i) == job.set.end();
-    values += fmt::format(fmt::runtime(of_first ? "{0}first_value({1}) OVER given AS {1}" : "{0}{1}"), i == 0 ? "" : ", ", job.columns[i]);
-    window |= of_first;
+    if (i != 0) values += ", ";
+    values += of_first ? fmt::format("first_value({0}) OVER given AS {0}", job.columns[i]) : job.columns[i];
+    window = window || of_first;
   }
   return fmt::format("SELECT DISTINCT ON ({0}) {1} FROM pg_temp.spillway_bulk{2} ORDER BY {0}, spillway_row DESC", keys, values,
                      window ? fmt::format(" WINDOW given AS (PARTITION BY {} ORDER BY spillway_row)", keys) : "");
