@@ -179,7 +179,7 @@ result<std::shared_ptr<const cursor_place>, db_error> decode_cursor(std::string_
                                                                     std::size_t columns, std::size_t max_chars) {
   auto body = opened(text, seal, max_chars);
   if (!body) return body.error();
-  const auto place = std::make_shared<cursor_place>(std::move(*body));
+  const auto place = std::make_shared<cursor_place>(std::move(*body), seal.fingerprint);
   reader from{place->storage};
   const auto flags = from.byte();
   const bool ours = same_bytes(from.take(seal.fingerprint.size()), as_text(seal.fingerprint));

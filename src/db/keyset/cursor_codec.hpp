@@ -18,6 +18,9 @@
 
 namespace spillway::detail {
 
+/// Of a query with its sort and parameters.
+using query_fingerprint = std::array<unsigned char, 8>;
+
 /// A row of the sort, and which side of it is meant.
 struct cursor_content {
   bool backward{false};
@@ -27,16 +30,15 @@ struct cursor_content {
 
 /// One that was decoded: its views point into itself.
 struct cursor_place : cursor_content {
-  explicit cursor_place(std::string bytes) noexcept : storage{std::move(bytes)} {}
+  cursor_place(std::string bytes, const query_fingerprint& made_for) noexcept : storage{std::move(bytes)}, fingerprint{made_for} {}
   cursor_place(const cursor_place&) = delete;
   cursor_place& operator=(const cursor_place&) = delete;
 
   const std::string storage;
+  const query_fingerprint fingerprint;
 };
 
 inline constexpr std::size_t token_limit_bytes{256};
-
-using query_fingerprint = std::array<unsigned char, 8>;
 
 /// What signs a cursor. The newest key is first.
 struct cursor_seal {

@@ -175,9 +175,8 @@ result<row_set, db_error> query_at_once(read_session& session, const detail::key
 /// The rows of one query, read as a page.
 class page_maker {
  public:
-  page_maker(const keyset_plan& plan, const detail::cursor_place* start, std::span<const sql_value> parameters, std::string_view token,
-             wall_time_point now)
-      : plan_{plan}, start_{start}, seal_{plan.seal(parameters)}, token_{token}, expires_at_{plan.expiry(now)} {}
+  page_maker(const keyset_plan& plan, const detail::cursor_place* start, detail::cursor_seal seal, std::string_view token, wall_time_point now)
+      : plan_{plan}, start_{start}, seal_{std::move(seal)}, token_{token}, expires_at_{plan.expiry(now)} {}
 
   /// `rows` may hold one more than `size`, which shows that there are more.
   result<keyset_page, db_error> page(const row_set& rows, std::size_t size) {
@@ -287,12 +286,16 @@ result<keyset_page, db_error> keyset_pager::read(read_session& session, const ke
     return db_error{db_errc::wrong_parameters, fmt::format("the token has {} bytes; at most {} are carried", request.token.size(), detail::token_limit_bytes)};
   }
   const auto given = parameters.values();
+  auto seal = plan_->seal(given);
+  if (position.place() != nullptr && position.place()->fingerprint != seal.fingerprint) {
+    return db_error{db_errc::cursor_foreign, "the position was opened for another query, sort or parameters than this page is read with"};
+  }
   const auto start = start_of(position);
   const bool remote = detail::session_context::of(session).connection().is_remote();
   const auto rows = remote ? query_at_once(session, detail::keyset_sql(plan_->config, start, given.size(), size + 1), given, start)
                            : query_in_turn(session, detail::keyset_range_sql(plan_->config, start, given.size()), given, start, size + 1);
   if (!rows) return rows.error();
-  return page_maker{*plan_, position.place(), given, request.token, clock_->wall_now()}.page(*rows, size);
+  return page_maker{*plan_, position.place(), std::move(seal), request.token, clock_->wall_now()}.page(*rows, size);
 }
 
 }  // namespace spillway

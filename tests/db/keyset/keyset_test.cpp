@@ -91,6 +91,13 @@ TEST_CASE("keyset.a cursor belongs to its query, its sort and its parameters") {
     return keyset_pager{config}.open(cursor, parameters).error() == db_errc::cursor_foreign;
   };
   const auto same = page_config({{"b"}, {"id"}});
+  const auto position = pager.open(cursor, {0}).value();
+  const auto page_of = [&](const keyset_pager& other, const sql_parameters& parameters) {
+    return db.read([&](read_session& s) { return other.read(s, position, parameters); });
+  };
+  CHECK(page_of(pager, {0}).has_value());
+  CHECK(page_of(pager, {1}).error() == db_errc::cursor_foreign);
+  CHECK(page_of(keyset_pager{page_config({{"id"}, {"b"}})}, {0}).error() == db_errc::cursor_foreign);
   CHECK(foreign(same, {1}));
   CHECK(foreign(page_config({{"b", sort_direction::descending}, {"id"}}), {0}));
   CHECK(foreign(page_config({{"b"}, {"id"}, {"name"}}), {0}));
