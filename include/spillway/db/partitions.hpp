@@ -86,6 +86,7 @@ class SPILLWAY_EXPORT partition_manager {
   ~partition_manager();
 
   result<partition_report, db_error> run(const session_options& options = std::chrono::minutes{1});
+  /// Of a cluster, on its primary.
   [[nodiscard]] result<partition_status, db_error> status(const session_options& options = std::chrono::seconds{5});
 
  private:

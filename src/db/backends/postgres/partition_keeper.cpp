@@ -65,11 +65,13 @@ result<partition_report, db_error> partition_keeper::run(const session_options& 
 
 result<partition_status, db_error> partition_keeper::status(const session_options& options) {
   if (auto unfit = unfit_engine(); unfit.failed()) return unfit;
+  auto where_runs_are_made = options;  // a replica may not have seen the last one
+  where_runs_are_made.on_primary = true;
   const auto seen = db_.read([&](read_session& s) -> result<partition_view, db_error> {
     auto table = find_table(s);
     if (!table) return table.error();
     return look(s, std::move(*table));
-  }, options);
+  }, where_runs_are_made);
   if (!seen) return seen.error();
   return note(*seen);
 }
