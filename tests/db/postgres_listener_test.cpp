@@ -90,7 +90,7 @@ TEST_CASE("postgres_listener.goes_on_to_the_next_server_and_a_function_that_thro
   const postgres_fixture fixture;
   heard log;
   auto config = log.config(fixture.place.url(), {"x"});
-  config.urls.insert(config.urls.begin(), "postgresql://spillway@127.0.0.1:1/postgres");
+  config.urls.insert(config.urls.begin(), "postgresql://spillway@127.0.0.1:1/" + fixture.place.name);
   std::atomic<int> errors{0};
   config.log = [&](const log_event& event) { errors += event.level == log_level::error ? 1 : 0; };
   config.keepalive = 10ms;  // and it is asked now and then, in between

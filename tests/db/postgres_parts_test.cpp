@@ -49,6 +49,25 @@ TEST_CASE("postgres_conninfo.the_url_wins_over_the_defaults") {
   CHECK(settings((*pg_conninfo::parse("host=/run/pg dbname=x tcp_user_timeout=7", "app")), session_kind::read).at("tcp_user_timeout") == "7");
 }
 
+TEST_CASE("postgres_conninfo.the_database_is_the_one_that_libpq_takes") {
+  const auto database = [](std::string_view url) { return (*pg_conninfo::parse(url, "app")).database(); };
+  CHECK(database("postgresql://ann@host/shop") == "shop");
+  CHECK(database("host=h dbname=shop user=ann") == "shop");
+  CHECK(database("postgresql://host/?dbname=sh%20op") == "sh op");
+  CHECK(database("postgresql://ann@host") == "ann");
+  CHECK_FALSE(database("postgresql://host").empty());
+}
+
+TEST_CASE("postgres_conninfo.the_same_server_is_told_by_its_name_and_port") {
+  const auto same = [](std::string_view left, std::string_view right) {
+    return (*pg_conninfo::parse(left, "app")).is_same_server(*pg_conninfo::parse(right, "app"));
+  };
+  CHECK(same("postgresql://ann@host/x", "postgresql://bob@host:5432/x"));
+  CHECK_FALSE(same("postgresql://host/x", "postgresql://host:5433/x"));
+  CHECK_FALSE(same("postgresql://host/x?hostaddr=127.0.0.1", "postgresql://host/x?hostaddr=127.0.0.2"));
+  CHECK_FALSE(same("postgresql://host/x?hostaddr=127.0.0.1", "postgresql://host/x"));
+}
+
 TEST_CASE("postgres_conninfo.a_session_that_reads_is_read_only_on_the_server") {
   const auto info = (*pg_conninfo::parse("postgresql://localhost/?options=-c%20search_path%3Da", "app"));
   const auto reads = settings(info, session_kind::read).at("options");
@@ -58,7 +77,19 @@ TEST_CASE("postgres_conninfo.a_session_that_reads_is_read_only_on_the_server") {
 }
 
 TEST_CASE("postgres_conninfo.what_is_wrong_with_a_url_is_said_without_its_password") {
-  CHECK(refusal("postgresql://localhost/?nonsense=1") == "invalid URI query parameter: \"...\"");
+  CHECK(refusal("postgresql://localhost/?nonsense=1") == "invalid URI query parameter: \"nonsense\"");
+  CHECK(refusal("postgresql://localhost/?sslmode=strict") == "the sslmode is none of disable, allow, prefer, require, verify-ca, verify-full");
+  for (const auto* port : {"0", "65536", "-1", "54x", "99999999999"}) {
+    CHECK(refusal(std::string{"postgresql://localhost:"} + port + "/x") == "the port is no number in [1, 65535]");
+  }
+  for (const auto* url : {"postgresql://ann:s3@cret@host/x", "postgresql://ann:s3/cret@host/x", "postgres://ann:s/3cr/et@host", "postgresql://ann:s3/cret@host:5432/x?sslmode=disable",
+                          "postgresql://host/x/y"}) {
+    CHECK(refusal(url) == "there is an @ or / too many in it: one that belongs to a user, password or database is written %40 or %2F");
+  }
+  for (const auto* url : {"postgresql://ann:s3%40cr%2Fet@host:5432/x?host=/run/pg", "postgresql://ann:s?3:cret@[::1]:5432/x", "postgresql:///x?user=a@b", "postgresql://%2Frun%2Fpg/x",
+                          "postgresql://host", "postgresql://"}) {
+    CHECK_MESSAGE(refusal(url) == "taken", url);
+  }
   CHECK(refusal("mysql://host/x").starts_with("it must be postgresql://user@host:port/database or a list of name=value: "));
   CHECK(refusal("host=a,b") == "it names several servers in \"host\"; one is taken");
   CHECK(refusal("service=x") == "it names a service; give host, port and database themselves");

@@ -38,7 +38,9 @@ TEST_CASE("replica_balance.power_of_two_takes_the_cheaper_of_the_two") {
     balance_candidate right;
     std::size_t cheaper;
   };
-  for (const auto& [left, right, cheaper] : std::array<row, 6>{{{{0, 1.0, 0}, {1, 2.0, 0}, 0},
+  for (const auto& [left, right, cheaper] : std::array<row, 8>{{{{0, 1.0, 0}, {1, 2.1, 0}, 0},
+                                                               {{0, 2.1, 0}, {1, 1.0, 0}, 1},
+                                                               {{0, 1.0, 1}, {1, 1.9, 0}, 1},
                                                                {{0, 1.0, 3}, {1, 2.0, 0}, 1},
                                                                {{0, 1.0, 1}, {1, 1.0, 0}, 1},
                                                                {{0, 1.0, 3, 3.0}, {1, 1.0, 1}, 0},
@@ -52,6 +54,8 @@ TEST_CASE("replica_balance.power_of_two_takes_the_cheaper_of_the_two") {
 TEST_CASE("replica_balance.power_of_two_shares_among_equals_and_spares_the_worst") {
   const auto equal = shares(read_strategy::power_of_two, {{0}, {1}, {2}}, 9'000);
   for (const auto got : equal) CHECK(about(got, 3'000));
+  const auto alike = shares(read_strategy::power_of_two, {{0, 1.9}, {1, 1.0}}, 6'000);
+  CHECK(about(alike[0], 3'000));
   const auto one_bad = shares(read_strategy::power_of_two, {{0}, {1, 1.0, 9}, {2}}, 9'000);
   CHECK(one_bad[1] == 0);
 }

@@ -107,6 +107,17 @@ TEST_CASE("route_read.max_staleness_compares_with_where_the_primary_was_at_that_
   CHECK(contains(r.explain(320ms, as_of(301ms)), "only the primary is sure to be fresh enough"));
 }
 
+TEST_CASE("route_read.a_time_that_says_nothing_is_not_counted") {
+  router r{3};
+  r.all_well();
+  const auto query = r.read(1ms);
+  r.core.finished(query.ticket, at(50ms), query_end::answered, std::nullopt, 0);
+  CHECK(r.core.stats(at(50ms)).nodes[query.ticket.node].latency == 0ms);
+  const auto other = r.read(60ms);
+  r.end(other.ticket, 61ms);
+  CHECK(r.core.stats(at(61ms)).nodes[other.ticket.node].latency == 1ms);
+}
+
 TEST_CASE("route_read.a_token_and_max_staleness_must_both_be_met") {
   router r{2};
   r.primary(0, 100ms, 1'000);
@@ -295,7 +306,7 @@ TEST_CASE("route_read.a_silent_replica_is_the_last_resort_and_a_dead_one_none") 
   is_replica(r.read(20ms, without(with(token(1'000)), {0})), 1, freshness::check);
   r.fails(1, 30ms, probe_failure::timed_out);
   is_refusal(r.read(40ms, without({}, {0})), db_route_refusal::primary_tried);
-  CHECK(contains(r.explain(40ms), "b: down, silent for 2 probes"));
+  CHECK(contains(r.explain(40ms), "b: down, 2 probes in a row failed"));
   r.replica(1, 50ms);
   is_replica(r.read(60ms), 1, freshness::not_asked);
 }

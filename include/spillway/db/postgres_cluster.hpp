@@ -22,7 +22,7 @@ struct postgres_node {
 };
 
 struct postgres_cluster_config {
-  /// 1 to 64, in any order: who is the primary they say themselves. Unless `routing.system` is given, the first says which system is meant.
+  /// 1 to 64, of different servers and with one database, in any order: who is the primary they say themselves. Unless `routing.system` is given, the first says which system is meant.
   std::vector<postgres_node> nodes{};
   /// Of each node: `readers` and `writers` are sessions to one of them. Its `url` stays empty.
   postgres_config sessions{};
@@ -49,6 +49,8 @@ struct postgres_cluster_config {
 /// at once; without, its reads with demands go to the primary until its next restart point.
 ///
 /// Freshness holds for what was committed with synchronous_commit on; a token of anything less is served by the primary alone.
+///
+/// Waits for a primary for up to `sessions.connect_timeout`; a replica that is down holds nothing up.
 ///
 /// Errors: throws std::invalid_argument naming a field that is out of range, or what is wrong with a url. db_errc::cannot_open or
 ///         authentication_failed if no node answers; not_primary if none of those that do is one; foreign_node if one belongs to another system.

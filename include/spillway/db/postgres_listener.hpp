@@ -27,7 +27,7 @@ struct postgres_notification {
 };
 
 struct postgres_listener_config {
-  /// One server, or all nodes of a cluster: notifications are heard on the primary alone. 1 to 64, each as `postgres_config.url`.
+  /// One server, or all nodes of a cluster: notifications are heard on the primary alone. 1 to 64, each as `postgres_config.url`; of one database.
   std::vector<std::string> urls{};
   std::vector<std::string> channels{};                ///< 1 to 100 names of 1 to 63 bytes; upper and lower case differ.
   std::string application_name{"spillway listener"};  ///< At most 63 bytes.
@@ -55,7 +55,8 @@ struct postgres_listener_config {
 ///
 /// NOTIFY is heard when its transaction commits, in the order of commits, each once while the connection lasts.
 ///
-/// It listens on the first server that lets it: all but a standby do, so end an old primary that was replaced, or let it follow the new one.
+/// Of several servers it listens on the primary, as a cluster would find it: they are asked every half second who they are, and a new primary is
+/// taken as soon as it is known. An old one that came back, a second one, and a server of another system are left alone.
 ///
 /// Threads: any, but `close` not from a function: it would wait for itself. What a function throws is logged.
 /// Errors:  the constructor throws std::invalid_argument naming the field, or what is wrong with a url. It does not wait for a connection.

@@ -18,7 +18,8 @@ namespace spillway {
 
 /// Which of several replicas that may serve a read gets it.
 enum class read_strategy : std::uint8_t {
-  power_of_two,  ///< Of two at random the one with the lower latency x (in flight + 1).
+  /// Of two at random the one with the lower latency x (in flight + 1); latencies within a factor of 2 count as the same.
+  power_of_two,
   round_robin,
   weighted,      ///< At random, in proportion to the weights.
   least_in_use,
@@ -66,6 +67,7 @@ struct routing_config {
 
 /// What a node says of itself.
 enum class db_node_role : std::uint8_t { unknown, primary, replica };
+[[nodiscard]] SPILLWAY_EXPORT std::string_view to_string(db_node_role role) noexcept;
 
 /// Why no node was given.
 enum class db_route_refusal : std::uint8_t {
@@ -107,6 +109,7 @@ enum class db_node_state : std::uint8_t {
 struct routing_node_stats {
   std::string name;
   db_node_role role{db_node_role::unknown};
+  std::uint64_t system{0};                        ///< The system identifier that it named last; 0: none yet.
   db_node_state state{db_node_state::not_heard};  ///< To a read that any age will do for.
   std::uint32_t timeline{0};
   std::uint64_t position{0};

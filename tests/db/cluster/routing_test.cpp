@@ -2,6 +2,7 @@
 // A primary and two replicas, all well: who serves what.
 #include "db/cluster/cluster_fixture.hpp"
 
+#include <spillway/db/partitions.hpp>
 #include <spillway/db/routing_health.hpp>
 #include <spillway/metrics/metrics_registry.hpp>
 
@@ -24,6 +25,18 @@ cluster_fixture& calm() {
   return fixture;
 }
 
+/// Until both replicas get what is their due.
+database open_in_turn(postgres_cluster_config config) {
+  config.routing.strategy = read_strategy::round_robin;
+  config.routing.slow_start = 0ms;
+  auto db = open_postgres_cluster(config).value();
+  wait_until([&] {
+    const auto stats = routing_of(db).value();
+    return node_of(stats, "b").state == db_node_state::usable && node_of(stats, "c").state == db_node_state::usable;
+  });
+  return db;
+}
+
 session_options with(consistency_token& token) {
   session_options options;
   options.token = &token;
@@ -34,8 +47,8 @@ session_options with(consistency_token& token) {
 
 TEST_CASE("cluster.writes_go_to_the_primary_and_reads_to_the_replicas") {
   auto config = calm().config();
-  config.routing.strategy = read_strategy::round_robin;
-  auto db = open_postgres_cluster(config).value();
+  config.routing.down_after = 100;  // a probe that is late says nothing here
+  auto db = open_in_turn(config);
   CHECK(db.system_name() == "postgresql");
   make_table(db);
   std::map<std::string, int> reads;
@@ -178,6 +191,30 @@ TEST_CASE("cluster.a_token_of_another_system_is_refused") {
   CHECK_FALSE(ran);
 }
 
+TEST_CASE("cluster.the_first_read_on_a_session_says_nothing_about_its_node") {
+  auto config = calm().config();
+  config.sessions.readers = 1;
+  auto db = open_in_turn(config);
+  std::map<std::string, int> reads;
+  while (reads["b"] == 0 || reads["c"] == 0) ++reads[db.read(server_of).value()];
+  const auto stats = routing_of(db).value();
+  for (const auto* name : {"b", "c"}) CHECK((node_of(stats, name).latency == 0ns) == (reads[name] == 1));
+  while (reads["b"] < 2 || reads["c"] < 2) ++reads[db.read(server_of).value()];
+  for (const auto* name : {"b", "c"}) CHECK(node_of(routing_of(db).value(), name).latency > 0ns);
+}
+
+TEST_CASE("cluster.the_status_of_partitions_is_that_of_the_primary") {
+  auto& fixture = calm();
+  for (const int replica : {1, 2}) fixture.cluster.lag(replica, 30);
+  auto db = fixture.open();
+  db.write([](write_session& s) { return s.execute("CREATE TABLE event (at timestamptz NOT NULL) PARTITION BY RANGE (at)"); }).value();
+  partition_manager events{db, {.table = "event", .months_ahead = 1}};
+  const auto made = events.run().value().created.size();
+  CHECK(made == 2);
+  CHECK(events.status().value().partitions == made);
+  for (const int replica : {1, 2}) fixture.cluster.lag(replica, 0);
+}
+
 TEST_CASE("cluster.a_server_of_another_system_is_refused_at_the_start") {
   const cluster_fixture other{0};
   auto config = calm().config();
@@ -185,7 +222,10 @@ TEST_CASE("cluster.a_server_of_another_system_is_refused_at_the_start") {
   const auto opened = open_postgres_cluster(config);
   REQUIRE_FALSE(opened.has_value());
   CHECK(opened.error() == db_errc::foreign_node);
-  CHECK(opened.error().message().find("stranger: belongs to another database system") != std::string::npos);
+  const auto said = std::string{opened.error().message()};
+  CHECK(said.find('\n') == std::string::npos);
+  CHECK(said.find("; stranger: of no known role, system " + other.cluster.value("SELECT system_identifier FROM pg_control_system()")) != std::string::npos);
+  CHECK(said.starts_with("a: a primary, system "));
 }
 
 TEST_CASE("cluster.the_start_says_what_is_wrong") {
@@ -196,11 +236,11 @@ TEST_CASE("cluster.the_start_says_what_is_wrong") {
     const auto opened = open_postgres_cluster(config);
     REQUIRE_FALSE(opened.has_value());
     CHECK(opened.error() == db_errc::not_primary);
-    CHECK(opened.error().message().find("there is no primary") != std::string::npos);
+    CHECK(opened.error().message().find("there is no primary: b: a replica, system ") != std::string::npos);
+    CHECK(opened.error().message().find('\n') == std::string_view::npos);
   }
   SUBCASE("nobody there") {
-    for (auto& each : config.nodes) each.url = "postgresql://spillway@127.0.0.1:1/postgres";
-    config.nodes[0].name = "x";
+    for (std::size_t i = 0; i < config.nodes.size(); ++i) config.nodes[i].url = "postgresql://spillway@127.0.0.1:" + std::to_string(i + 1) + "/postgres";
     const auto opened = open_postgres_cluster(config);
     REQUIRE_FALSE(opened.has_value());
     CHECK(opened.error() == db_errc::cannot_open);
@@ -226,6 +266,18 @@ TEST_CASE("cluster.the_start_says_what_is_wrong") {
   SUBCASE("the same name twice") {
     config.nodes[1].name = "a";
     CHECK_THROWS_WITH_AS((void)open_postgres_cluster(config), "postgres_cluster_config.nodes[1].name is 'a', as that of another node; each must have its own",
+                         std::invalid_argument);
+  }
+  SUBCASE("the same server twice") {
+    config.nodes.push_back({config.nodes[1].url, "again"});
+    const auto where = "127.0.0.1:" + std::to_string(calm().cluster.port(1));
+    CHECK_THROWS_WITH_AS((void)open_postgres_cluster(config), ("postgres_cluster_config.nodes[3].url is of the same server as postgres_cluster_config.nodes[1].url: " + where).c_str(),
+                         std::invalid_argument);
+  }
+  SUBCASE("another database") {
+    config.nodes[2].url = calm().cluster.url(2, "other");
+    CHECK_THROWS_WITH_AS((void)open_postgres_cluster(config),
+                         "postgres_cluster_config.nodes[2].url leads to the database \"other\", postgres_cluster_config.nodes[0].url to \"postgres\"; all nodes must lead to one",
                          std::invalid_argument);
   }
   SUBCASE("a url in the wrong place") {

@@ -21,7 +21,6 @@ class cluster_probe {
 
   /// Blocks for this long at most, for twice as long if it has to connect first; resolution of names has bounds of its own.
   result<probe_answer, failed_probe> ask(std::chrono::nanoseconds at_most);
-  [[nodiscard]] const std::string& where() const noexcept { return info_.where(); }
 
  private:
   const pg_conninfo info_;

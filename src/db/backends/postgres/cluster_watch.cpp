@@ -20,7 +20,7 @@ std::vector<routing_node> nodes_of(const std::vector<cluster_watch::watched>& no
 
 cluster_watch::cluster_watch(const routing_config& config, const std::vector<watched>& nodes, std::function<void(const route_change&)> changed)
     : config_{config}, changed_{std::move(changed)}, core_{config, nodes_of(nodes), system_clock_source().now()}, random_{std::random_device{}()} {
-  for (const auto& each : nodes) probers_.push_back(std::make_unique<prober>(each.info));
+  for (const auto& each : nodes) probers_.push_back(std::make_unique<prober>(each));
 }
 
 cluster_watch::~cluster_watch() { stop(); }

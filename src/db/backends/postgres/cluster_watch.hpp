@@ -60,7 +60,7 @@ class cluster_watch {
   /// Until the system is known and every node has answered or failed once; the answer is whether that was before `until`.
   bool wait_for_all(time_point until);
 
-  [[nodiscard]] const std::string& where(node_index node) const { return probers_[node]->probe.where(); }
+  [[nodiscard]] const std::string& name(node_index node) const { return probers_[node]->name; }
   /// What a primary has said when it was a standby, last of all; a timeline of 0 if it was never seen as one since it was known.
   [[nodiscard]] probe_answer last_as_standby(node_index node) const;
   /// Of its last probe, if that failed.
@@ -68,7 +68,8 @@ class cluster_watch {
 
  private:
   struct prober {
-    explicit prober(const pg_conninfo& info) : probe{info} {}
+    explicit prober(const watched& node) : name{node.node.name}, probe{node.info} {}
+    const std::string name;
     cluster_probe probe;
     std::condition_variable asked;
     bool due{false};

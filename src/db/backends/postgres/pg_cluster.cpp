@@ -2,6 +2,7 @@
 #include "pg_cluster.hpp"
 
 #include "pg_routed_query.hpp"
+#include "watched_nodes.hpp"
 
 #include "../../query_operation.hpp"
 #include "../../session_call.hpp"
@@ -43,8 +44,6 @@ io_runner_config queries_thread(const postgres_cluster_config& config) {
   return one;
 }
 
-std::string name_of(const postgres_node& node, const pg_conninfo& info) { return node.name.empty() ? info.where().substr(0, 64) : node.name; }
-
 postgres_cluster_config validated(postgres_cluster_config config) {
   if (!config.sessions.url.empty()) throw std::invalid_argument("postgres_cluster_config.sessions.url must be empty: the nodes have their own");
   if (config.sessions.query_executor) throw std::invalid_argument("postgres_cluster_config.sessions.query_executor must be empty: a cluster has a thread for these");
@@ -56,17 +55,10 @@ postgres_cluster_config validated(postgres_cluster_config config) {
 }
 
 std::vector<cluster_watch::watched> watched_of(const postgres_cluster_config& config) {
-  std::vector<cluster_watch::watched> made;
-  std::vector<routing_node> names;
-  for (std::size_t i = 0; i < config.nodes.size(); ++i) {
-    const auto& node = config.nodes[i];
-    if (node.url.empty()) throw std::invalid_argument(fmt::format("postgres_cluster_config.nodes[{}].url is empty", i));
-    auto info = pg_conninfo::parse(node.url, config.sessions.application_name);
-    if (!info) throw std::invalid_argument(fmt::format("postgres_cluster_config.nodes[{}].url: {}", i, info.error()));
-    names.push_back({name_of(node, *info), node.weight});
-    made.push_back({names.back(), std::move(*info)});
-  }
-  if (const auto fine = validate(config.routing, names); !fine) {
+  auto made = watched_nodes(config.nodes, config.sessions.application_name, [](std::size_t i) { return fmt::format("postgres_cluster_config.nodes[{}].url", i); });
+  std::vector<routing_node> nodes;
+  for (const auto& each : made) nodes.push_back(each.node);
+  if (const auto fine = validate(config.routing, nodes); !fine) {
     const bool of_nodes = fine.error().starts_with("nodes");
     throw std::invalid_argument((of_nodes ? "postgres_cluster_config." : "postgres_cluster_config.routing.") + fine.error());
   }
@@ -105,7 +97,7 @@ pg_cluster::pg_cluster(const postgres_cluster_config& config)
   for (std::size_t i = 0; i < config_.nodes.size(); ++i) {
     auto& made = nodes_[i];
     made.driver = std::make_shared<pg_driver>(sessions_of(config_, config_.nodes[i], queries_.executor()), true);
-    made.name = name_of(config_.nodes[i], made.driver->node()->info);
+    made.name = watch_.name(static_cast<node_index>(i));
   }
 }
 
@@ -150,16 +142,30 @@ result<void, db_error> pg_cluster::open(const boost::asio::any_io_executor& time
 result<void, db_error> pg_cluster::judge_start() {
   const auto stats = routing();
   for (const auto& each : stats.nodes) {
-    if (each.state == db_node_state::foreign) return db_error{db_errc::foreign_node, explain({})};
+    if (each.state == db_node_state::foreign) return db_error{db_errc::foreign_node, roll_call(stats)};
   }
   if (stats.primary) return {};
+  const auto trouble = watch_.with([](route_core& core, auto) { return core.primary_trouble(); });
+  if (trouble == db_route_refusal::clusters_disagree) return db_error{db_errc::foreign_node, roll_call(stats)};
   for (node_index i = 0; i < nodes_.size(); ++i) {
     // Nobody answers: the first reason will do.
     const auto why = watch_.last_failure(i);
-    if (!why.failed()) return db_error{db_errc::not_primary, explain({})};
+    if (!why.failed()) return db_error{db_errc::not_primary, fmt::format("{}: {}", to_string(trouble), roll_call(stats))};
     if (why == db_errc::authentication_failed) return why;
   }
   return watch_.last_failure(0);
+}
+
+std::string pg_cluster::roll_call(const routing_stats& stats) const {
+  std::string text;
+  for (node_index i = 0; i < nodes_.size(); ++i) {
+    const auto& one = stats.nodes[i];
+    const auto why = watch_.last_failure(i);
+    const auto said = why.failed() ? why.what() : std::string{to_string(one.role)};
+    text += fmt::format("{}{}: {}", i == 0 ? "" : "; ", one.name, said);
+    if (one.system != 0) text += fmt::format(", system {}", one.system);
+  }
+  return text;
 }
 
 void pg_cluster::drain() {

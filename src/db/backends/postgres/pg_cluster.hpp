@@ -96,6 +96,8 @@ class pg_cluster final : public session_source, public std::enable_shared_from_t
                 std::optional<pg_position> place) noexcept;
   [[nodiscard]] db_error refusal(db_route_refusal why) const;
   [[nodiscard]] result<void, db_error> judge_start();
+  /// What each node says, in one line, for an error.
+  [[nodiscard]] std::string roll_call(const routing_stats& stats) const;
   void changed(const route_change& change);
   void log(log_level level, const route_change& change) const;
 

@@ -63,12 +63,15 @@ void pg_cluster::note_end(const session_search& search, pg_connection& connectio
   if (!looked_up) place = connection.position();
   const bool committed = !end.thrown && !end.failure.failed() && !end.returned.failed();
   const route_ticket ticket{index, search.epoch, static_cast<route_use>(search.use)};
+  // The first one may have waited for the session to be opened, too.
+  const bool slower_than_others = connection.is_first_use() && how == query_end::answered;
+  const auto took = slower_than_others ? std::nullopt : std::optional{when.answered - when.asked};
   struct known {
     std::optional<std::uint64_t> system;
     std::uint32_t timeline;
   };
   const auto about = watch_.with([&](route_core& core, std::uint64_t random) -> known {
-    core.finished(ticket, when.answered, how, when.answered - when.asked, random);
+    core.finished(ticket, when.answered, how, took, random);
     const auto standby = connection.was_answered() ? connection.is_standby() : std::nullopt;
     if (end.failure == db_errc::not_primary) {
       core.write_refused(index, when, standby);

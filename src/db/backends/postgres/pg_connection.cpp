@@ -447,6 +447,7 @@ bool pg_connection::reconnect() {
   if (!again) return false;
   channel_ = std::move(*again);
   opened_at_ = system_clock_source().now();
+  unused_ = true;
   under_way_.clear();
   cache_.forget_server();
   server_timeout_known_ = false;

@@ -18,6 +18,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace spillway::detail {
@@ -77,6 +78,8 @@ class pg_connection final : public db_connection {
 
   /// The server that was there at this moment is the one there now.
   [[nodiscard]] time_point opened_at() const noexcept { return opened_at_; }
+  /// True once, and again when it was opened anew: the server's process has not read its catalogs yet.
+  [[nodiscard]] bool is_first_use() noexcept { return std::exchange(unused_, false); }
   /// Between transactions: how far a standby has replayed; none if this is no standby. What is wrong leaves the session not `usable`, or to be cleaned.
   result<std::optional<std::uint64_t>, db_error> replay_position(deadline until);
   /// Whether the server is a standby, as it said beside the last answer; none if it does not report that.
@@ -216,6 +219,7 @@ class pg_connection final : public db_connection {
   std::optional<pg_position> position_;
   std::optional<std::uint64_t> replayed_;
   time_point opened_at_;
+  bool unused_{true};
   bool answered_{false};
   bool commit_lost_{false};
   bool synchronous_{true};

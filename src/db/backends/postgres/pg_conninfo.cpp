@@ -4,9 +4,13 @@
 #include "pg_error.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <libpq-fe.h>
 
 #include <algorithm>
+#include <array>
+#include <charconv>
+#include <cstdint>
 #include <memory>
 
 namespace spillway::detail {
@@ -30,8 +34,38 @@ std::string without_url(std::string said, std::string_view url) {
   return said;
 }
 
+/// A password with an @ or a / in it: libpq would take what follows for the host or the database without a word, and messages would name it.
+bool is_torn(std::string_view url) {
+  auto rest = url.substr(url.find("://") + 3);
+  if (const auto end = rest.find_first_of("@/"); end != std::string_view::npos && rest[end] == '@') rest.remove_prefix(end + 1);
+  rest = rest.substr(0, rest.find('?'));
+  const auto database = rest.find('/');
+  return rest.find('@') != std::string_view::npos || (database != std::string_view::npos && rest.find('/', database + 1) != std::string_view::npos);
+}
+
+bool is_port(std::string_view text) {
+  std::uint16_t port{0};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
+  return error == std::errc{} && end == text.data() + text.size() && port > 0;
+}
+
+/// The database of a session for which none is named: as libpq finds it.
+std::string default_database(const std::string* user) {
+  const std::unique_ptr<PQconninfoOption, free_options> defaults{PQconndefaults()};
+  std::string of_user;
+  for (const auto* option = defaults.get(); option != nullptr && option->keyword != nullptr; ++option) {
+    if (option->val == nullptr) continue;
+    const std::string_view keyword{option->keyword};
+    if (keyword == "dbname" && *option->val != '\0') return option->val;
+    if (keyword == "user") of_user = option->val;
+  }
+  return user == nullptr || user->empty() ? of_user : *user;
+}
+
 /// libpq's complaint, without what it quotes: parts of the URL, the password perhaps.
 std::string without_quotes(std::string_view said) {
+  // The name of a parameter, which a URL that is not torn has behind its ?.
+  if (said.starts_with("invalid URI query parameter: ")) return std::string{said};
   std::string kept;
   bool inside{false};
   for (const char c : said) {
@@ -49,13 +83,16 @@ std::string without_quotes(std::string_view said) {
 
 result<pg_conninfo, std::string> pg_conninfo::parse(std::string_view url, std::string_view application_name) {
   if (url.find('\0') != std::string_view::npos) return std::string{"it contains a NUL byte"};
+  const bool is_url = url.starts_with("postgresql://") || url.starts_with("postgres://");
+  if (is_url && is_torn(url)) {
+    return std::string{"there is an @ or / too many in it: one that belongs to a user, password or database is written %40 or %2F"};
+  }
   const std::string terminated{url};
   char* raw_complaint{nullptr};
   const std::unique_ptr<PQconninfoOption, free_options> options{PQconninfoParse(terminated.c_str(), &raw_complaint)};
   const std::unique_ptr<char, free_text> complaint{raw_complaint};
   if (!options) {
     const auto why = without_quotes(one_line(without_url(complaint ? complaint.get() : "out of memory", url)));
-    const bool is_url = url.starts_with("postgresql://") || url.starts_with("postgres://");
     return is_url ? why : fmt::format("it must be postgresql://user@host:port/database or a list of name=value: {}", why);
   }
 
@@ -67,6 +104,13 @@ result<pg_conninfo, std::string> pg_conninfo::parse(std::string_view url, std::s
     if (const auto* value = made.find(several); value != nullptr && value->find(',') != std::string::npos) {
       return fmt::format("it names several servers in \"{}\"; one is taken", several);
     }
+  }
+  if (const auto* port = made.find("port"); port != nullptr && !port->empty() && !is_port(*port)) {
+    return std::string{"the port is no number in [1, 65535]"};
+  }
+  constexpr std::array<std::string_view, 6> modes{"disable", "allow", "prefer", "require", "verify-ca", "verify-full"};
+  if (const auto* mode = made.find("sslmode"); mode != nullptr && !mode->empty() && std::ranges::find(modes, *mode) == modes.end()) {
+    return fmt::format("the sslmode is none of {}", fmt::join(modes, ", "));
   }
   if (made.find("service") != nullptr) return std::string{"it names a service; give host, port and database themselves"};
   made.set_default("application_name", application_name);
@@ -92,7 +136,15 @@ result<pg_conninfo, std::string> pg_conninfo::parse(std::string_view url, std::s
   made.set_default("options", "");
   const auto host = text_of("host", made.find("hostaddr") == nullptr ? "localhost" : made.find("hostaddr")->c_str());
   made.where_ = fmt::format("{}:{}", host, text_of("port", "5432"));
+  made.database_ = text_of("dbname", "");
+  if (made.database_.empty()) made.database_ = default_database(made.find("user"));
   return made;
+}
+
+bool pg_conninfo::is_same_server(const pg_conninfo& other) const noexcept {
+  const auto* mine = find("hostaddr");
+  const auto* its = other.find("hostaddr");
+  return where_ == other.where_ && (mine == nullptr) == (its == nullptr) && (mine == nullptr || *mine == *its);
 }
 
 const std::string* pg_conninfo::find(std::string_view keyword) const noexcept {

@@ -24,6 +24,10 @@ class pg_conninfo {
 
   /// "host:port", or the directory of the socket.
   [[nodiscard]] const std::string& where() const noexcept { return where_; }
+  /// The name of the one that it leads to, given or not.
+  [[nodiscard]] const std::string& database() const noexcept { return database_; }
+  /// By what both say, not by what names resolve to.
+  [[nodiscard]] bool is_same_server(const pg_conninfo& other) const noexcept;
 
  private:
   [[nodiscard]] const std::string* find(std::string_view keyword) const noexcept;
@@ -32,6 +36,7 @@ class pg_conninfo {
   std::vector<std::pair<std::string, std::string>> settings_;
   std::string options_[2];  // the value of "options", by session_kind
   std::string where_;
+  std::string database_;
 };
 
 }  // namespace spillway::detail

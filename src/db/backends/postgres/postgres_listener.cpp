@@ -3,17 +3,20 @@
 
 #include "pg_ask.hpp"
 #include "pg_error.hpp"
+#include "watched_nodes.hpp"
 
 #include <spillway/core/deadline.hpp>
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <condition_variable>
 #include <exception>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <random>
 #include <stdexcept>
 #include <thread>
@@ -50,6 +53,22 @@ postgres_listener_config validated(postgres_listener_config config) {
   return config;
 }
 
+std::vector<cluster_watch::watched> servers_of(const postgres_listener_config& config) {
+  std::vector<postgres_node> nodes;
+  for (const auto& url : config.urls) nodes.push_back({url});
+  return watched_nodes(nodes, config.application_name, [](std::size_t i) { return fmt::format("postgres_listener_config.urls[{}]", i); });
+}
+
+/// Nobody reads there, so it is enough to notice a new primary in time.
+routing_config watch_config(const postgres_listener_config& config) {
+  routing_config made;
+  made.max_sample_age = 10s;
+  made.probe_interval = std::min<std::chrono::milliseconds>(config.keepalive, 500ms);
+  made.probe_timeout = std::clamp<std::chrono::milliseconds>(config.connect_timeout, 10ms, 1s);
+  made.probe_backoff = config.backoff;
+  return made;
+}
+
 /// A name as SQL takes it, whatever is in it.
 std::string quoted(std::string_view name) {
   std::string text{'"'};
@@ -65,11 +84,10 @@ struct free_notify {
 
 class postgres_listener::body {
  public:
-  explicit body(postgres_listener_config config) : config_{validated(std::move(config))} {
-    for (std::size_t i = 0; i < config_.urls.size(); ++i) {
-      auto info = pg_conninfo::parse(config_.urls[i], config_.application_name);
-      if (!info) throw std::invalid_argument(fmt::format("postgres_listener_config.urls[{}]: {}", i, info.error()));
-      servers_.push_back(std::move(*info));
+  explicit body(postgres_listener_config config) : config_{validated(std::move(config))}, servers_{servers_of(config_)} {
+    if (servers_.size() > 1) {
+      watch_.emplace(watch_config(config_), servers_, [this](const route_change& change) { changed(change); });
+      watch_->start();
     }
     thread_ = std::thread{[this] { run(); }};
   }
@@ -81,9 +99,11 @@ class postgres_listener::body {
     {
       const std::scoped_lock lock{mutex_};
       stopped_ = true;
+      leave_ = true;
     }
     wake_.notify_all();
     const std::scoped_lock lock{close_mutex_};
+    if (watch_) watch_->stop();
     if (thread_.joinable()) thread_.join();
   }
   [[nodiscard]] bool is_listening() const noexcept { return listening_; }
@@ -96,39 +116,53 @@ class postgres_listener::body {
  private:
   void run() {
     pthread_setname_np(pthread_self(), "spillway-db-l");
+    if (watch_) (void)watch_->wait_for_all(soon().at());  // or an old primary could be the first to be heard
     decorrelated_backoff backoff{config_.backoff};
     std::minstd_rand random{std::random_device{}()};
-    for (std::size_t next = 0; !stopped_; ++next) {
-      const auto& server = servers_[next % servers_.size()];
-      auto failure = listen_on(server, backoff);
+    for (;;) {
+      leave_ = false;  // before the look at who is the primary: what changes after it, is noticed
+      const auto server = next_server();
+      if (!server) return;
+      on_ = *server;
+      auto failure = listen_on(servers_[*server].info, backoff);
+      on_ = no_node;
       if (stopped_) return;
-      tell(log_level::warning, "not listening", server, failure.what());
-      {
-        std::unique_lock lock{mutex_};
-        last_failure_ = std::move(failure);
-        // Only a whole round without success is a reason to wait.
-        if ((next + 1) % servers_.size() == 0) wake_.wait_for(lock, backoff.next(random), [this] { return stopped_.load(); });
-      }
+      if (!failure.failed()) failure = db_error{db_errc::not_primary, "it is not the primary any more"};
+      tell(log_level::warning, "not listening", servers_[*server].info.where(), failure.what());
+      fail(std::move(failure));
+      std::unique_lock lock{mutex_};
+      if (!leave_) wake_.wait_for(lock, backoff.next(random), [this] { return stopped_ || leave_; });
     }
   }
 
-  /// Until the connection is lost, or the end.
+  /// The one server, or the primary as soon as there is one; none at the end.
+  std::optional<node_index> next_server() {
+    if (!watch_) return stopped_ ? std::nullopt : std::optional<node_index>{0};
+    for (bool told{false}; !stopped_; told = true) {
+      const auto seen = watch_->version();
+      const auto primary = watch_->with([](route_core& core, auto) { return core.primary(); });
+      if (primary) return primary;
+      const auto why = watch_->with([](route_core& core, auto) { return core.primary_trouble(); });
+      if (!told) tell(log_level::warning, "not listening", "all", to_string(why));
+      fail({db_errc::not_primary, std::string{to_string(why)}});
+      watch_->wait(seen, system_clock_source().now() + 1s);
+    }
+    return std::nullopt;
+  }
+
+  /// Until the connection is lost, the server is not the primary any more, or the end.
   db_error listen_on(const pg_conninfo& server, decorrelated_backoff& backoff) {
-    const auto soon = [this] { return deadline::after(system_clock_source().now(), config_.connect_timeout); };
-    auto channel = pg_channel::connect(server, session_kind::write, {soon(), &stopped_});
+    auto channel = pg_channel::connect(server, session_kind::write, {soon(), &leave_});
     if (!channel) return channel.error();
     for (const auto& name : config_.channels) {
       const auto sql = "LISTEN " + quoted(name);
-      if (const auto done = pg_ask(*channel, sql.c_str(), {}, {soon(), &stopped_}); !done) return done.error();
+      if (const auto done = pg_ask(*channel, sql.c_str(), {}, {soon(), &leave_}); !done) return done.error();
     }
     backoff.reset();
     ++connections_;
     listening_ = true;
-    {
-      const std::scoped_lock lock{mutex_};
-      last_failure_ = {};
-    }
-    tell(log_level::info, "listening", server, {});
+    fail({});
+    tell(log_level::info, "listening", server.where(), {});
     guarded([this] {
       if (config_.on_listening) config_.on_listening();
     });
@@ -147,10 +181,10 @@ class postgres_listener::body {
         });
       }
       const auto until = deadline::after(system_clock_source().now(), config_.keepalive);
-      const auto waited = channel.receive(POLLIN, {until, &stopped_});
+      const auto waited = channel.receive(POLLIN, {until, &leave_});
       if (waited == pg_wait::cancelled) return {};
       if (waited == pg_wait::timed_out) {
-        const auto answered = pg_ask(channel, "SELECT 1", {}, {deadline::after(system_clock_source().now(), config_.connect_timeout), &stopped_});
+        const auto answered = pg_ask(channel, "SELECT 1", {}, {soon(), &leave_});
         if (!answered) return answered.error();
       } else if (waited == pg_wait::lost || !channel.peek()) {
         return db_error{db_errc::connection_lost, one_line(channel.last_words())};
@@ -158,32 +192,54 @@ class postgres_listener::body {
     }
   }
 
+  /// On the watch's thread.
+  void changed(const route_change& change) {
+    if (change.kind == route_change_kind::node_foreign) tell(log_level::error, "a server is of another system", servers_[change.node].info.where(), {});
+    const auto primary = watch_->with([](route_core& core, auto) { return core.primary(); });
+    if (primary.value_or(no_node) == on_) return;
+    {
+      const std::scoped_lock lock{mutex_};
+      leave_ = true;
+    }
+    wake_.notify_all();
+  }
+
+  [[nodiscard]] deadline soon() const { return deadline::after(system_clock_source().now(), config_.connect_timeout); }
+
+  void fail(db_error why) {
+    const std::scoped_lock lock{mutex_};
+    last_failure_ = std::move(why);
+  }
+
   template <class F>
   void guarded(F&& function) noexcept {
     try {
       function();
     } catch (const std::exception& thrown) {
-      tell(log_level::error, "a function threw", servers_.front(), thrown.what());
+      tell(log_level::error, "a function threw", {}, thrown.what());
     } catch (...) {
-      tell(log_level::error, "a function threw", servers_.front(), "not a std::exception");
+      tell(log_level::error, "a function threw", {}, "not a std::exception");
     }
   }
 
-  void tell(log_level level, std::string_view message, const pg_conninfo& server, std::string_view why) const noexcept {
+  void tell(log_level level, std::string_view message, std::string_view server, std::string_view why) const noexcept {
     if (!config_.log) return;
-    const std::array<log_field, 2> fields{{{"server", server.where()}, {"why", why}}};
+    const std::array<log_field, 2> fields{{{"server", server}, {"why", why}}};
     config_.log(log_event{level, "db", message, fields});
   }
 
   const postgres_listener_config config_;
-  std::vector<pg_conninfo> servers_;
+  const std::vector<cluster_watch::watched> servers_;
   std::atomic<bool> stopped_{false};
+  std::atomic<bool> leave_{false};            // what is under way is to end
+  std::atomic<node_index> on_{no_node};       // where it listens, or is about to
   std::atomic<bool> listening_{false};
   std::atomic<std::uint64_t> connections_{0};
   std::mutex close_mutex_;    // held for the whole of close()
   mutable std::mutex mutex_;  // guards what follows, but for the thread
   std::condition_variable wake_;
   db_error last_failure_;
+  std::optional<cluster_watch> watch_;  // of several servers: where the primary is
   std::thread thread_;
 };
 

@@ -13,14 +13,21 @@ double unit(std::uint64_t random) noexcept { return std::ldexp(static_cast<doubl
 
 double load(const balance_candidate& c) noexcept { return static_cast<double>(c.in_flight + 1) / (c.weight * c.ramp); }
 
+/// Latencies that differ by less than this factor count as the same.
+constexpr double alike_within{2.0};
+
 std::size_t cheaper_of_two(std::span<const balance_candidate> candidates, std::uint64_t random) noexcept {
   const auto count = candidates.size();
   if (count == 1) return 0;
   const auto first = static_cast<std::size_t>((random & 0xffff'ffffU) % count);
   auto second = static_cast<std::size_t>((random >> 32U) % (count - 1));
   if (second >= first) ++second;
-  const auto cost = [&](std::size_t place) { return candidates[place].latency * load(candidates[place]); };
-  return cost(second) < cost(first) ? second : first;
+  const auto& a = candidates[first];
+  const auto& b = candidates[second];
+  // Or the quicker of two that hardly differ would get all there is, and the other one never show that it is as quick.
+  const bool alike = std::max(a.latency, b.latency) <= alike_within * std::min(a.latency, b.latency);
+  const auto cost = [alike](const balance_candidate& c) { return (alike ? 1.0 : c.latency) * c.trips * load(c); };
+  return cost(b) < cost(a) ? second : first;
 }
 
 std::size_t by_weight(std::span<const balance_candidate> candidates, std::uint64_t random) noexcept {

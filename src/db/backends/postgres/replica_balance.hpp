@@ -16,6 +16,7 @@ struct balance_candidate {
   std::size_t in_flight{0};
   double weight{1.0};
   double ramp{1.0};        ///< The part of its share that it may get so soon after its return. In (0, 1].
+  double trips{1.0};       ///< How often its latency is to be paid. At least 1.
 };
 
 /// Picks by the strategy. `random` is a uniform draw.

@@ -174,17 +174,17 @@ void route_core::committed(node_index node, const measured& when, const wal_plac
   sample_primary(node, when, place);
 }
 
-void route_core::finished(const route_ticket& ticket, time_point now, query_end how, std::chrono::nanoseconds took, std::uint64_t random) {
+void route_core::finished(const route_ticket& ticket, time_point now, query_end how, std::optional<std::chrono::nanoseconds> took, std::uint64_t random) {
   auto& n = nodes_[ticket.node];
   --n.in_flight;
   if (ticket.use == route_use::fallback_read) --fallbacks_in_flight_;
   switch (how) {
     case query_end::answered:
       n.bad_in_a_row = 0;
-      n.latency.add(took, now);
+      if (took) n.latency.add(*took, now);
       break;
     case query_end::timed_out:
-      n.latency.add(took, now);
+      if (took) n.latency.add(*took, now);
       ++n.bad_in_a_row;
       break;
     case query_end::lost:

@@ -49,8 +49,8 @@ class route_core {
   void replay_answered(node_index node, const measured& when, std::uint64_t position, std::uint64_t need);
   /// A commit on this node was followed by asking where the log is.
   void committed(node_index node, const measured& when, const wal_place& place);
-  /// What was granted is given back.
-  void finished(const route_ticket& ticket, time_point now, query_end how, std::chrono::nanoseconds took, std::uint64_t random);
+  /// What was granted is given back. `took`: none if the time it took says nothing about those to come.
+  void finished(const route_ticket& ticket, time_point now, query_end how, std::optional<std::chrono::nanoseconds> took, std::uint64_t random);
 
   // What is to be done.
 
@@ -66,6 +66,8 @@ class route_core {
   /// If settled and not down.
   [[nodiscard]] std::optional<node_index> primary() const noexcept;
   [[nodiscard]] std::optional<std::uint64_t> system() const noexcept { return identity_.system(); }
+  /// Why there is none.
+  [[nodiscard]] db_route_refusal primary_trouble() const noexcept;
   /// Changes whenever an answer may have changed.
   [[nodiscard]] std::uint64_t revision() const noexcept { return revision_; }
   /// What is worth a log line since the last call, oldest first; the newest 256.
@@ -102,7 +104,6 @@ class route_core {
   [[nodiscard]] read_answer on_primary(const read_question& question, time_point now);
   /// No node: wait, if the caller would, or refuse.
   [[nodiscard]] read_answer otherwise(db_route_refusal why, const read_question& question, time_point now);
-  [[nodiscard]] db_route_refusal primary_trouble() const noexcept;
   [[nodiscard]] std::size_t fallback_cap() const noexcept;
   [[nodiscard]] time_point next_news(time_point now) const noexcept;
   [[nodiscard]] bool is_usable_replica(node_index node) const noexcept;

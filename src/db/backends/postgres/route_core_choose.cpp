@@ -17,7 +17,7 @@ template <class T>
 using list_of = boost::container::static_vector<T, most_nodes>;
 
 /// A node that must be asked first costs about one more round trip.
-constexpr double cost_of_check{2.0};
+constexpr double trips_of_check{2.0};
 constexpr double least_latency_ns{10'000.0};
 constexpr double unknown_latency_ns{1'000'000.0};
 
@@ -121,12 +121,12 @@ route_core::choice route_core::pick(std::span<const choice> from, time_point now
   list_of<balance_candidate> candidates;
   for (const auto& each : from) {
     const auto& n = nodes_[each.node];
-    const auto latency = std::max(n.latency.value(now).value_or(usual), least_latency_ns);
     candidates.push_back({.node = each.node,
-                          .latency = each.verdict == db_node_state::check ? latency * cost_of_check : latency,
+                          .latency = std::max(n.latency.value(now).value_or(usual), least_latency_ns),
                           .in_flight = n.in_flight,
                           .weight = n.weight,
-                          .ramp = n.outlier.ramp(now)});
+                          .ramp = n.outlier.ramp(now),
+                          .trips = each.verdict == db_node_state::check ? trips_of_check : 1.0});
   }
   return from[balance_.pick(candidates, random)];
 }

@@ -31,8 +31,11 @@ std::string route_core::explain(const read_question& question, time_point now, s
     fmt::format_to(out, "\n  {}: {}", n.name, to_string(verdict));
     if (verdict == db_node_state::foreign) fmt::format_to(out, " (its system is {})", identity_.system_of(i));
     if (verdict == db_node_state::other_timeline) fmt::format_to(out, " ({}; it is at least on {})", reference_timeline(), election_.timeline_of(i));
-    if (verdict == db_node_state::fenced) fmt::format_to(out, " (on timeline {}; the newest is {})", election_.timeline_of(i), election_.newest_timeline());
-    if (n.silent_probes > 0) fmt::format_to(out, ", silent for {} probes", n.silent_probes);
+    const bool is_one_of_two = election_.how() == primary_election::standing::contested && election_.timeline_of(i) == election_.newest_timeline();
+    if (verdict == db_node_state::fenced && is_one_of_two) {
+      fmt::format_to(out, " (nor is the other one that says so, on the same timeline: one server by two names, or two primaries)");
+    } else if (verdict == db_node_state::fenced) fmt::format_to(out, " (on timeline {}; the newest is {})", election_.timeline_of(i), election_.newest_timeline());
+    if (n.silent_probes > 0) fmt::format_to(out, ", {} probes in a row failed", n.silent_probes);
     if (n.silent_probes > 0 && i < failures.size()) fmt::format_to(out, " ({})", failures[i]);
     if (n.outlier.is_out()) fmt::format_to(out, ", back in {} ms", milliseconds_of(*n.outlier.until() - now));
     if (n.replay) fmt::format_to(out, ", replayed to {:X}/{:X}, asked {} ms ago", n.replay->place.position >> 32U, n.replay->place.position & 0xffff'ffffU, milliseconds_of(now - n.replay->when.asked));
@@ -52,6 +55,7 @@ routing_stats route_core::stats(time_point now) const {
     auto& node = stats.nodes.emplace_back();
     node.name = n.name;
     node.role = election_.role_of(i);
+    node.system = identity_.system_of(i);
     node.state = verdict_of(i, {}, {}, now);
     node.timeline = election_.timeline_of(i);
     node.latency = std::chrono::nanoseconds{static_cast<std::int64_t>(n.latency.value(now).value_or(0))};

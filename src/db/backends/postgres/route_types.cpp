@@ -41,6 +41,15 @@ std::string_view to_string(db_node_state verdict) noexcept {
   return "unknown";
 }
 
+std::string_view to_string(db_node_role role) noexcept {
+  switch (role) {
+    case db_node_role::unknown: return "of no known role";
+    case db_node_role::primary: return "a primary";
+    case db_node_role::replica: return "a replica";
+  }
+  return "unknown";
+}
+
 std::string_view detail::to_string(route_change_kind kind) noexcept {
   switch (kind) {
     case route_change_kind::system_known: return "the database system is known";
