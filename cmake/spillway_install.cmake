@@ -9,6 +9,7 @@ file(RELATIVE_PATH pc_prefix "/${pc_dir}" "/")
 string(REGEX REPLACE "/$" "" pc_prefix "${pc_prefix}")
 
 get_property(modules GLOBAL PROPERTY SPILLWAY_MODULES)
+get_property(all_modules GLOBAL PROPERTY SPILLWAY_KNOWN_MODULES)
 set(module_table "")
 foreach(module IN LISTS modules)
   foreach(list IN ITEMS SUMMARY HEADERS MODULES FIND CLOSURE PC_REQUIRES PC_LIBS)

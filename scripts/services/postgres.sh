@@ -193,6 +193,20 @@ cmd_stop() {
   rm -rf "$folder/processes" "$folder"/node* "$folder/env"
 }
 
+check_arguments() {
+  local -A names=([promote]="NODE" [halt]="NODE" [resume]="NODE" [lag]="NODE SECONDS" [follow]="NODE UPSTREAM" [rejoin]="NODE UPSTREAM")
+  local name
+  for name in ${names[$command]:-}; do
+    (($# > 0)) || die "$command needs $name after DIR"
+    if [[ $name == SECONDS ]]; then
+      [[ $1 =~ ^[0-9]{1,6}$ ]] || die "SECONDS is '$1'; it must be a whole number"
+    else
+      [[ $1 =~ ^[0-9]$ && -d $folder/node$1 ]] || die "$name is '$1'; the nodes are$(printf ' %s' "$folder"/node? | sed "s|$folder/node||g")"
+    fi
+    shift
+  done
+}
+
 command=${1:-}
 case $command in
   start | hold)
@@ -212,6 +226,7 @@ case $command in
     (($# >= 1)) || { usage >&2; exit 2; }
     open_folder "$1"
     shift
+    check_arguments "$@"
     "cmd_$command" "$@"
     ;;
   env)

@@ -9,6 +9,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 namespace spillway::detail {
@@ -121,7 +122,13 @@ void bulk_rows::refuse(std::uint64_t row, db_errc code, std::size_t column, std:
   failure_ = error_of_row(row, {code, fmt::format("column {}: {}", job_.columns[column], why)});
 }
 
-db_error error_of_row(std::uint64_t row, const db_error& error) { return error.prefixed(fmt::format("row {}: ", row)); }
+db_error error_of_row(std::uint64_t row, const db_error& error) {
+  // Of the statement, which is the same for all rows.
+  constexpr std::array of_all{db_errc::syntax_error,      db_errc::no_such_object, db_errc::invalid_statement, db_errc::not_allowed,
+                              db_errc::permission_denied, db_errc::read_only,      db_errc::not_supported};
+  if (std::ranges::any_of(of_all, [&](db_errc code) { return error == code; })) return error;
+  return error.prefixed(fmt::format("row {}: ", row));
+}
 
 std::string insert_sql(const bulk_job& job) {
   std::string places;

@@ -36,7 +36,7 @@ std::uint32_t check_of(std::string_view text) noexcept {
   return ~check;
 }
 
-db_error invalid(std::string_view what) { return {db_errc::invalid_token, fmt::format("consistency token: {}", what)}; }
+db_error invalid(std::string_view what) { return {db_errc::invalid_token, std::string{what}}; }
 
 /// The text up to the next '-', which is taken away with it.
 std::string_view next_part(std::string_view& text) noexcept {
@@ -73,7 +73,7 @@ std::string consistency_token::to_string() const {
 
 result<consistency_token, db_error> consistency_token::parse(std::string_view text) {
   if (text.empty()) return consistency_token{};
-  if (text.size() > longest_text_bytes) return invalid(fmt::format("{} bytes long; it has at most {}", text.size(), longest_text_bytes));
+  if (text.size() > longest_text_bytes) return invalid(fmt::format("it is {} bytes long; a token has at most {}", text.size(), longest_text_bytes));
   auto rest = text;
   const auto version = next_part(rest);
   if (version != "1" && version != "1p") return invalid("the version, before the first '-', is not one of 1 and 1p");
@@ -101,7 +101,7 @@ result<void, db_error> consistency_token::merge(const consistency_token& other) 
     return {};
   }
   if (system_ != other.system_) {
-    return db_error{db_errc::foreign_token, fmt::format("consistency token of the system {} cannot be merged with one of the system {}", other.system_, system_)};
+    return db_error{db_errc::foreign_token, fmt::format("one of the system {} cannot be merged with one of the system {}", other.system_, system_)};
   }
   const bool primary_only = primary_only_ || other.primary_only_;
   if (timeline_ < other.timeline_ || (timeline_ == other.timeline_ && position_ < other.position_)) *this = other;

@@ -69,7 +69,7 @@ constexpr code_row code_rows[]{
     {db_errc::cursor_malformed, "cursor_malformed", "not a cursor of this version", errc::invalid},
     {db_errc::cursor_truncated, "cursor_truncated", "the end of the cursor is missing", errc::invalid},
     {db_errc::cursor_tampered, "cursor_tampered", "the cursor is not genuine", errc::invalid},
-    {db_errc::cursor_foreign, "cursor_foreign", "the cursor belongs to another query", errc::invalid},
+    {db_errc::cursor_foreign, "cursor_foreign", "the cursor does not belong here", errc::invalid},
     {db_errc::cursor_expired, "cursor_expired", "the cursor has expired", errc::invalid},
     {db_errc::invalid_token, "invalid_token", "not a consistency token", errc::invalid},
     {db_errc::foreign_token, "foreign_token", "a consistency token of another database system", errc::invalid},
@@ -120,7 +120,6 @@ db_error db_error::prefixed(std::string_view more) const {
 std::string db_error::what() const {
   std::string all = code_.message();
   if (!message().empty()) all += fmt::format(": {}", message());
-  if (native_code() != 0) all += fmt::format(" (engine code {})", native_code());
   if (!sql().empty()) all += fmt::format(" in: {}", sql());
   return all;
 }

@@ -70,8 +70,17 @@ elseif(STEP STREQUAL "core_alone")
   endif()
 
 elseif(STEP STREQUAL "missing_module")
-  run_and_fail("built without a module 'carrier_pigeon'; it has: core"
+  run_and_fail("spillway has no module 'carrier_pigeon'; it has: core, "
     ${CMAKE_COMMAND} -S ${here}/find_package -B ${build} ${common} -D CMAKE_PREFIX_PATH=${prefix} -D MODULES=core+carrier_pigeon)
+  # As it would be installed without 'http'.
+  file(GLOB_RECURSE config ${prefix}/spillway-config.cmake)
+  cmake_path(GET config PARENT_PATH config_dir)
+  file(COPY ${config_dir}/ DESTINATION ${build}-part)
+  file(READ ${config} text)
+  string(REGEX REPLACE "set\\(spillway_built [^)]*\\)" "set(spillway_built core)" text "${text}")
+  file(WRITE ${build}-part/spillway-config.cmake "${text}")
+  run_and_fail("built without a module 'http'; it has: core. Name it in SPILLWAY_MODULES"
+    ${CMAKE_COMMAND} -S ${here}/find_package -B ${build}-less ${common} -D spillway_DIR=${build}-part -D MODULES=core+http)
 
 elseif(STEP STREQUAL "pkg_config")
   file(GLOB_RECURSE pc_file ${prefix}/spillway-core.pc)

@@ -236,6 +236,17 @@ inline void bulk_misuse(database& db) {
         "column \"price\" is a column to set, and not among those the rows have values for");
   CHECK(refusal({"bulk_item", {"id", "name"}}, on_conflict::update({"id", "name"})) ==
         "all columns are keys, so there is nothing to update: on_conflict::skip()");
+  // What is wrong with the statement is no row's fault.
+  const auto engines = [&](const bulk_target& target, const on_conflict& conflict, std::size_t count) {
+    const auto done = db.write([&](write_session& s) { return bulk_insert(s, target, std::vector(count, rows.front()), conflict); });
+    CHECK((done.error() == db_errc::invalid_statement || done.error() == db_errc::no_such_object));
+    CHECK(done.error().message().find("row ") == std::string_view::npos);
+  };
+  for (const std::size_t count : {1U, 300U}) {
+    engines({"bulk_item", {"id", "name"}}, on_conflict::update({"name"}), count);
+    engines({"bulk_nothing", {"id", "name"}}, on_conflict::fail(), count);
+    engines({"bulk_item", {"id", "colour"}}, on_conflict::skip(), count);
+  }
   const auto update = [&](const std::vector<std::string>& keys, const std::vector<std::string>& set) {
     const auto done = db.write([&](write_session& s) { return bulk_update(s, "bulk_item", keys, set, rows); });
     CHECK(done.error() == db_errc::wrong_parameters);

@@ -46,7 +46,7 @@ TEST_CASE("migrate.a_failing_script_is_named_and_nothing_changes") {
   const auto done = migrate(db, {first, "CREATE TABLE other (x); INSERT INTO nowhere VALUES (1)"});
   REQUIRE_FALSE(done);
   CHECK(done.error() == db_errc::no_such_object);
-  CHECK(done.error().message() == "migration 2: no such table: nowhere");
+  CHECK(done.error().message() == "migration 2: no such table: nowhere (1)");
   CHECK(db.read([](read_session& s) { return s.query("SELECT 1 FROM city"); }).error() == db_errc::no_such_object);
   CHECK(user_version(db) == 0);
   CHECK(migrate(db, {first}).value() == 1);

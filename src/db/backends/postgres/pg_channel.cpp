@@ -57,7 +57,11 @@ db_error cannot_connect(PGconn* connection, const std::string& where) {
 }  // namespace
 
 result<pg_channel, db_error> pg_channel::connect(const pg_conninfo& info, session_kind kind, const pg_limit& limit) {
-  if (limit.news() != pg_wait::ready) return db_error{db_errc::cannot_open, fmt::format("{}: given up", info.where())};
+  const auto given_up = [&](pg_wait why) {
+    const auto* const cause = why == pg_wait::lost ? "the server was found to be down" : "whoever wanted it does not any more";
+    return db_error{db_errc::cannot_open, fmt::format("{}: {}", info.where(), cause)};
+  };
+  if (const auto news = limit.news(); news != pg_wait::ready) return given_up(news);
   pg_channel made{pg_handle{PQconnectStartParams(info.keywords().data(), info.values(kind).data(), 0)}};
   auto* const connection = made.raw();
   if (connection == nullptr || PQstatus(connection) == CONNECTION_BAD) return cannot_connect(connection, info.where());
@@ -67,7 +71,7 @@ result<pg_channel, db_error> pg_channel::connect(const pg_conninfo& info, sessio
   while (wanted != PGRES_POLLING_OK) {
     const auto waited = made.wait(wanted == PGRES_POLLING_READING ? POLLIN : POLLOUT, limit);
     if (waited == pg_wait::timed_out) return db_error{db_errc::cannot_open, fmt::format("{}: the server did not answer in time", info.where())};
-    if (limit.news() != pg_wait::ready) return db_error{db_errc::cannot_open, fmt::format("{}: given up while it was connecting", info.where())};
+    if (const auto news = limit.news(); news != pg_wait::ready) return given_up(news);
     wanted = PQconnectPoll(connection);
     if (wanted == PGRES_POLLING_FAILED) return cannot_connect(connection, info.where());
   }

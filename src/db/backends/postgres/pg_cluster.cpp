@@ -280,7 +280,7 @@ db_error pg_cluster::refusal(db_route_refusal why) const {
   const std::string text{to_string(why)};
   switch (why) {
     case db_route_refusal::clusters_disagree: return {db_errc::foreign_node, text};
-    case db_route_refusal::foreign_token: return {db_errc::foreign_token, text};
+    case db_route_refusal::foreign_token: return db_errc::foreign_token;
     case db_route_refusal::load_cap:
     case db_route_refusal::unknown_timeline:
     case db_route_refusal::primary_tried: return {db_errc::no_fresh_node, text};

@@ -246,7 +246,7 @@ result<bool, db_error> sqlite_connection::end_part() {
   (void)sqlite3_db_status(connection_.get(), SQLITE_DBSTATUS_DEFERRED_FKS, &unresolved, &unused, 0);
   if (unresolved != 0) {
     if (!others_at_stake_) return false;
-    return db_error{db_errc::foreign_key_violation, "FOREIGN KEY constraint failed", SQLITE_CONSTRAINT_FOREIGNKEY};
+    return db_error{db_errc::foreign_key_violation, fmt::format("FOREIGN KEY constraint failed ({})", SQLITE_CONSTRAINT_FOREIGNKEY), SQLITE_CONSTRAINT_FOREIGNKEY};
   }
   if (!savepoint_open_) return !callers_use_savepoints_;
   if (const auto released = own_step(release_); !released) return released.error();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sqlite_error.hpp"
 
+#include <fmt/format.h>
 #include <sqlite3.h>
 
 namespace spillway::detail {
@@ -63,9 +64,8 @@ db_error sqlite_error(sqlite3* connection, int result_code, std::string_view sql
   const int known = sqlite3_extended_errcode(connection);
   const bool same = (known & primary_code_mask) == (result_code & primary_code_mask);
   const int code = same ? known : result_code;
-  std::string message = same ? sqlite3_errmsg(connection) : sqlite3_errstr(result_code);
-  const auto kind = db_errc_of_sqlite(code, message);
-  return {kind, std::move(message), code, sql};
+  const std::string_view message{same ? sqlite3_errmsg(connection) : sqlite3_errstr(result_code)};
+  return {db_errc_of_sqlite(code, message), fmt::format("{} ({})", message, code), code, sql};
 }
 
 bool sqlite_must_reopen(int extended_code) noexcept {
