@@ -55,6 +55,7 @@ class writer_load {
       const auto took = seconds_of([&] {
         const auto done = db_.write([](write_session& s) { return s.execute("INSERT INTO event (at, note) VALUES (now(), 'load')"); });
         ++(done ? written_ : failed_);
+        if (!done && !told_.exchange(true)) std::printf("  a write failed: %s\n", done.error().what().c_str());
       });
       const auto us = static_cast<std::int64_t>(took * 1e6);
       for (auto before = worst_us_.load(); before < us && !worst_us_.compare_exchange_weak(before, us);) {
@@ -68,6 +69,7 @@ class writer_load {
   std::atomic<std::int64_t> worst_us_{0};
   std::atomic<std::int64_t> written_{0};
   std::atomic<std::int64_t> failed_{0};
+  std::atomic<bool> told_{false};
   std::vector<std::thread> threads_;
 };
 

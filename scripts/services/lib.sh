@@ -99,6 +99,8 @@ tell() { printf '%s=%s\n' "$1" "$2" | tee -a "$folder/env"; }
 
 # With a closed standard input as the sign to stop: whoever started this may die as he likes.
 stop_at_end_of_input() {
+  # A signal to the whole group of who holds it must not leave the servers behind.
+  trap '' INT TERM HUP
   trap - EXIT
   while read -r; do :; done
   cmd_stop

@@ -72,7 +72,8 @@ struct partition_status {
 /// With a default partition PostgreSQL has no such gentle way: attaching and detaching lock out everybody for a moment, and are tried until that
 /// is no longer than `max_block`. Rows in the default partition that belong to a month without a partition are moved there: up to `drain_rows` in
 /// the step that attaches it, so that they are never out of sight; more of them in batches before that, and these are out of sight of
-/// queries until the partition is attached. Better have no default partition, and `months_ahead` of runway.
+/// queries until the partition is attached. A write that waits for the lock with a row of just that month is refused as check_violation, and does when run
+/// again: it had been sent to the default partition already. Better have no default partition, and `months_ahead` of runway.
 ///
 /// Threads:  every member may be called from any thread; one `run` at a time.
 /// Lifetime: the database outlives it.
