@@ -19,7 +19,6 @@
 #include <latch>
 #include <memory>
 #include <optional>
-#include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
@@ -58,6 +57,9 @@ struct group_fixture {
   sqlite_fixture file;
   sqlite_config config{file.config()};
 };
+
+/// Holds nothing that would be read here while the other thread lets go of it: libstdc++ counts references to exceptions where ThreadSanitizer does not look.
+struct stop {};
 
 auto insert(int x) {
   return [x](write_session& s) { return s.execute("INSERT INTO t VALUES ($1)", x); };
@@ -158,7 +160,7 @@ TEST_CASE("write_group.one_that_fails_throws_or_is_late_is_undone_without_the_ot
   auto good = first.behind(insert(3));
   auto thrown = first.blocked_behind([](write_session& s) -> count_result {
     s.execute("INSERT INTO t VALUES (4)").value();
-    throw std::runtime_error{"stop"};
+    throw stop{};
   });
   auto refused = first.behind(insert(3));
   // Changes of the schema are undone as well, and nobody is disturbed by statements prepared for them.
@@ -177,7 +179,7 @@ TEST_CASE("write_group.one_that_fails_throws_or_is_late_is_undone_without_the_ot
   CHECK(first.outcome().has_value());
   CHECK(failed.get().error().message() == "mine");
   CHECK(good.get().has_value());
-  CHECK_THROWS_WITH_AS((void)thrown.get(), "stop", std::runtime_error);
+  CHECK_THROWS_AS((void)thrown.get(), stop);
   CHECK(refused.get().error() == db_errc::unique_violation);
   CHECK(schema.get().error() == db_errc::unique_violation);
   CHECK(late.get().error() == db_errc::timed_out);
@@ -429,7 +431,7 @@ TEST_CASE("write_group.when_the_commit_fails_every_member_is_told_and_nothing_st
   first_write first{db};
   auto second = first.blocked_behind(insert(1));
   auto refused = first.behind(insert(1));  // what it complains about was never committed
-  auto thrown = first.behind([](write_session&) -> count_result { throw std::runtime_error{"stop"}; });
+  auto thrown = first.behind([](write_session&) -> count_result { throw stop{}; });
   auto last = first.behind([&](write_session& s) {
     const auto log_bytes = std::filesystem::file_size(fixture.config.path + "-wal");
     const rlimit now{static_cast<rlim_t>(log_bytes), before.rlim_max};
@@ -443,7 +445,7 @@ TEST_CASE("write_group.when_the_commit_fails_every_member_is_told_and_nothing_st
   CHECK(failure == errc::unavailable);
   for (auto* each : {&second, &refused}) CHECK(each->get().error().what() == failure.what());
   CHECK(first.outcome().error().what() == failure.what());
-  CHECK_THROWS_WITH_AS((void)thrown.get(), "stop", std::runtime_error);
+  CHECK_THROWS_AS((void)thrown.get(), stop);
   CHECK(fixture.committed().empty());
   const auto stats = db.stats();
   CHECK(stats.writes.committed == 1);
