@@ -111,7 +111,7 @@ class SPILLWAY_EXPORT keyset_pager {
   ///         parameters. cursor_expired.
   [[nodiscard]] result<keyset_position, db_error> open(std::string_view cursor, const sql_parameters& parameters = {}) const;
 
-  /// Errors: db_errc::cursor_foreign for a position that was opened with other parameters, or by another pager. wrong_parameters for a size or
+  /// Errors: db_errc::cursor_foreign for a position that was opened with other parameters, or for another query or sort. wrong_parameters for a size or
   ///         token beyond its limit, or a sorted column that is not selected, or has
   ///         the name of another one that is; what the query reports.
   [[nodiscard]] result<keyset_page, db_error> read(read_session& session, const keyset_position& position,

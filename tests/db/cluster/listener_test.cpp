@@ -7,6 +7,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <mutex>
 #include <stdexcept>
@@ -82,13 +83,12 @@ TEST_CASE("cluster_listener.follows_the_primary_and_leaves_an_old_one_alone") {
   // The old one comes back, and takes itself for the primary. Neither who listens nor who begins to is led astray.
   servers.resume(0);
   ear late{urls};
-  for (auto* each : {&all, &late}) {
-    for (int round = 0; round < 3; ++round) {
-      wait_until([&] { return each->listener.is_listening(); });
-      const auto before = each->listener.connections();
-      servers.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'spillway listener' AND query LIKE 'LISTEN%'", 1);
-      wait_until([&] { return each->listener.connections() > before && each->listener.is_listening(); });
-    }
+  wait_until([&] { return all.listener.is_listening() && late.listener.is_listening(); });
+  for (int round = 0; round < 3; ++round) {
+    const auto before = std::array{all.where().size(), late.where().size()};
+    servers.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'spillway listener' AND query LIKE 'LISTEN%'", 1);
+    wait_until([&] { return all.where().size() > before[0] && late.where().size() > before[1]; });
+    wait_until([&] { return all.listener.is_listening() && late.listener.is_listening(); });
   }
   say(1, "three");
   for (auto* each : {&all, &late}) wait_until([&] { return each->heard("three"); });

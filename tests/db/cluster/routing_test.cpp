@@ -194,6 +194,7 @@ TEST_CASE("cluster.a_token_of_another_system_is_refused") {
 TEST_CASE("cluster.the_first_read_on_a_session_says_nothing_about_its_node") {
   auto config = calm().config();
   config.sessions.readers = 1;
+  config.routing.down_after = 100;
   auto db = open_in_turn(config);
   std::map<std::string, int> reads;
   while (reads["b"] == 0 || reads["c"] == 0) ++reads[db.read(server_of).value()];

@@ -120,10 +120,13 @@ class postgres_listener::body {
     decorrelated_backoff backoff{config_.backoff};
     std::minstd_rand random{std::random_device{}()};
     for (;;) {
-      leave_ = false;  // before the look at who is the primary: what changes after it, is noticed
       const auto server = next_server();
       if (!server) return;
       on_ = *server;
+      leave_ = false;
+      if (stopped_) return;
+      // What changed before `on_` said where this goes, nobody was told.
+      if (watch_ && watch_->with([](route_core& core, auto) { return core.primary(); }) != server) continue;
       auto failure = listen_on(servers_[*server].info, backoff);
       on_ = no_node;
       if (stopped_) return;
@@ -160,9 +163,9 @@ class postgres_listener::body {
     }
     backoff.reset();
     ++connections_;
-    listening_ = true;
     fail({});
     tell(log_level::info, "listening", server.where(), {});
+    listening_ = true;
     guarded([this] {
       if (config_.on_listening) config_.on_listening();
     });
@@ -197,6 +200,8 @@ class postgres_listener::body {
     if (change.kind == route_change_kind::node_foreign) tell(log_level::error, "a server is of another system", servers_[change.node].info.where(), {});
     const auto primary = watch_->with([](route_core& core, auto) { return core.primary(); });
     if (primary.value_or(no_node) == on_) return;
+    // Of a primary that does not answer the connection itself finds out whether it is gone.
+    if (watch_->with([](route_core& core, auto) { return core.primary_trouble(); }) == db_route_refusal::primary_down && !primary) return;
     {
       const std::scoped_lock lock{mutex_};
       leave_ = true;
