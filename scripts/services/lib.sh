@@ -99,9 +99,9 @@ tell() { printf '%s=%s\n' "$1" "$2" | tee -a "$folder/env"; }
 
 # With a closed standard input as the sign to stop: whoever started this may die as he likes.
 stop_at_end_of_input() {
-  # A signal to the whole group of who holds it must not leave the servers behind.
-  trap '' INT TERM HUP
+  # Nor must a signal, which often goes to the whole group, leave the servers behind.
   trap - EXIT
+  trap 'trap "" INT TERM HUP; cmd_stop; exit 0' INT TERM HUP
   while read -r; do :; done
   cmd_stop
 }

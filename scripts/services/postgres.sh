@@ -201,7 +201,7 @@ check_arguments() {
     if [[ $name == SECONDS ]]; then
       [[ $1 =~ ^[0-9]{1,6}$ ]] || die "SECONDS is '$1'; it must be a whole number"
     else
-      [[ $1 =~ ^[0-9]$ && -d $folder/node$1 ]] || die "$name is '$1'; the nodes are$(printf ' %s' "$folder"/node? | sed "s|$folder/node||g")"
+      [[ $1 =~ ^[0-9]$ && -e $folder/node$1.port ]] || die "$name is '$1'; the nodes are$(printf ' %s' "$folder"/node?.port | sed "s|$folder/node||g; s|\.port||g")"
     fi
     shift
   done

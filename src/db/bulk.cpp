@@ -123,10 +123,10 @@ void bulk_rows::refuse(std::uint64_t row, db_errc code, std::size_t column, std:
 }
 
 db_error error_of_row(std::uint64_t row, const db_error& error) {
-  // Of the statement, which is the same for all rows.
+  // Of the statement, which is the same for all rows, and so fails with the first.
   constexpr std::array of_all{db_errc::syntax_error,      db_errc::no_such_object, db_errc::invalid_statement, db_errc::not_allowed,
                               db_errc::permission_denied, db_errc::read_only,      db_errc::not_supported};
-  if (std::ranges::any_of(of_all, [&](db_errc code) { return error == code; })) return error;
+  if (row == 0 && std::ranges::any_of(of_all, [&](db_errc code) { return error == code; })) return error;
   return error.prefixed(fmt::format("row {}: ", row));
 }
 

@@ -83,7 +83,8 @@ TEST_CASE("postgres_conninfo.what_is_wrong_with_a_url_is_said_without_its_passwo
     CHECK(refusal(std::string{"postgresql://localhost:"} + port + "/x") == "the port is no number in [1, 65535]");
   }
   for (const auto* url : {"postgresql://ann:s3@cret@host/x", "postgresql://ann:s3/cret@host/x", "postgres://ann:s/3cr/et@host", "postgresql://ann:s3/cret@host:5432/x?sslmode=disable",
-                          "postgresql://host/x/y"}) {
+                          "postgresql://host/x/y", "postgresql://host?user=ann&password=s3@cret", "postgresql://ann:s/c?s3cret=x@host/db",
+                          "postgresql://ann:12/abc?host=x@h/y"}) {
     CHECK(refusal(url) == "there is an @ or / too many in it: one that belongs to a user, password or database is written %40 or %2F");
   }
   for (const auto* url : {"postgresql://ann:s3%40cr%2Fet@host:5432/x?host=/run/pg", "postgresql://ann:s?3:cret@[::1]:5432/x", "postgresql:///x?user=a@b", "postgresql://%2Frun%2Fpg/x",

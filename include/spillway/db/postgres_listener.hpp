@@ -34,7 +34,8 @@ struct postgres_listener_config {
   std::chrono::milliseconds connect_timeout{5'000};   ///< In [1 ms, 1 h].
   /// After a silence of this long the server is asked whether it is there, and has `connect_timeout` to answer. In [10 ms, 1 h].
   std::chrono::milliseconds keepalive{10'000};
-  backoff_config backoff{std::chrono::milliseconds{100}, std::chrono::milliseconds{5'000}};  ///< Between tries to connect.
+  /// Between tries to connect. While several servers have no primary, each is asked about as often as `base` says, for that is over soon.
+  backoff_config backoff{std::chrono::milliseconds{100}, std::chrono::milliseconds{5'000}};
   log_sink log{};                                     ///< Hears of connections that were lost and found.
 
   std::function<void(const postgres_notification&)> on_notification{};
@@ -73,7 +74,7 @@ class SPILLWAY_EXPORT postgres_listener {
   /// Why it is not listening; no failure if it is, or has not tried yet.
   [[nodiscard]] db_error last_failure() const;
 
-  /// No function is called when this has returned.
+  /// No function is called when this has returned. Of several servers, one that hangs can make it take 2 s.
   void close() noexcept;
 
  private:

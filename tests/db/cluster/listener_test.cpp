@@ -123,3 +123,13 @@ TEST_CASE("cluster_listener.without_a_primary_it_says_so_and_takes_the_next_one"
   one.listener.close();
   CHECK(one.listener.last_failure() == db_errc::shutting_down);
 }
+
+TEST_CASE("cluster_listener.a_wrong_password_is_the_reason_told") {
+  const cluster_fixture fixture{1};
+  fixture.cluster.sql("CREATE ROLE guarded LOGIN PASSWORD 'right'");
+  auto urls = std::vector{fixture.cluster.url(0), fixture.cluster.url(1)};
+  for (auto& url : urls) url.replace(url.find("spillway@"), 8, "guarded:wrong");
+  ear one{urls};
+  wait_until([&] { return one.listener.last_failure() == db_errc::authentication_failed; });
+  CHECK_FALSE(one.listener.is_listening());
+}

@@ -36,11 +36,22 @@ std::string without_url(std::string said, std::string_view url) {
 
 /// A password with an @ or a / in it: libpq would take what follows for the host or the database without a word, and messages would name it.
 bool is_torn(std::string_view url) {
+  constexpr auto none = std::string_view::npos;
   auto rest = url.substr(url.find("://") + 3);
-  if (const auto end = rest.find_first_of("@/"); end != std::string_view::npos && rest[end] == '@') rest.remove_prefix(end + 1);
-  rest = rest.substr(0, rest.find('?'));
+  const auto end = rest.find_first_of("@/");
+  const bool has_user = end != none && rest[end] == '@';
+  if (has_user) {
+    // Rather a value behind the ? than a user with both in his password.
+    const auto question = rest.find('?');
+    if (question < end && rest.substr(question, end - question).find('=') != none) return true;
+    rest.remove_prefix(end + 1);
+  }
+  const auto question = rest.find('?');
+  const auto values = question == none ? std::string_view{} : rest.substr(question);
+  rest = rest.substr(0, question);
+  if (!has_user && !rest.empty() && rest.front() != '/' && values.find('@') != none) return true;
   const auto database = rest.find('/');
-  return rest.find('@') != std::string_view::npos || (database != std::string_view::npos && rest.find('/', database + 1) != std::string_view::npos);
+  return rest.find('@') != none || (database != none && rest.find('/', database + 1) != none);
 }
 
 bool is_port(std::string_view text) {

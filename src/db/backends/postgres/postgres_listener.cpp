@@ -66,6 +66,7 @@ routing_config watch_config(const postgres_listener_config& config) {
   made.probe_interval = std::min<std::chrono::milliseconds>(config.keepalive, 500ms);
   made.probe_timeout = std::clamp<std::chrono::milliseconds>(config.connect_timeout, 10ms, 1s);
   made.probe_backoff = config.backoff;
+  made.failover_interval = std::clamp<std::chrono::milliseconds>(config.backoff.base, 5ms, made.probe_interval);
   return made;
 }
 
@@ -145,12 +146,23 @@ class postgres_listener::body {
       const auto seen = watch_->version();
       const auto primary = watch_->with([](route_core& core, auto) { return core.primary(); });
       if (primary) return primary;
-      const auto why = watch_->with([](route_core& core, auto) { return core.primary_trouble(); });
-      if (!told) tell(log_level::warning, "not listening", "all", to_string(why));
-      fail({db_errc::not_primary, std::string{to_string(why)}});
+      auto why = without_primary();
+      if (!told) tell(log_level::warning, "not listening", "all", why.what());
+      fail(std::move(why));
       watch_->wait(seen, system_clock_source().now() + 1s);
     }
     return std::nullopt;
+  }
+
+  /// Why none of several servers will do: what they say of the user, if that is it.
+  [[nodiscard]] db_error without_primary() {
+    std::string text{to_string(watch_->with([](route_core& core, auto) { return core.primary_trouble(); }))};
+    for (node_index i = 0; i < servers_.size(); ++i) {
+      const auto failure = watch_->last_failure(i);
+      if (failure == db_errc::authentication_failed) return failure;
+      if (failure.failed()) text += fmt::format("; {}", failure.message());
+    }
+    return {db_errc::not_primary, std::move(text)};
   }
 
   /// Until the connection is lost, the server is not the primary any more, or the end.
